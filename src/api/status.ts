@@ -1,0 +1,235 @@
+import { z } from 'zod'
+
+const time = (description: string) => z.string().max(64).meta({ description, format: 'date-time' })
+
+export const phases = [
+  'Pending',
+  'Healthy',
+  'Progressing',
+  'AwaitingApproval',
+  'Paused',
+  'Promoting',
+  'RollingBack',
+  'RolledBack',
+  'Invalid',
+] as const
+
+const revisionRecord = z
+  .object({
+    revision: z.string().meta({ description: 'Name of the content: the subset and a hash of its pod templates.' }),
+    name: z.string().meta({ description: 'The subset.' }),
+    hash: z.string().meta({ description: 'Hash of the pod templates.' }),
+    format: z.int().meta({ description: 'Version of the way the hash is computed.' }),
+    image: z.string().optional().meta({ description: 'Image of the first container.' }),
+    workloads: z
+      .array(z.object({ name: z.string(), uid: z.string(), generation: z.int() }))
+      .max(50)
+      .meta({ description: 'The Deployments behind it and the generation at which they were hashed.' }),
+    tested: z.boolean().optional().meta({ description: 'False when the content changed in place while it served.' }),
+  })
+  .meta({ description: 'One version of the workload.' })
+
+const sliStatus = z
+  .object({
+    name: z.string(),
+    good: z.number().optional().meta({ description: 'Good canary events of this attempt.' }),
+    bad: z.number().optional().meta({ description: 'Bad canary events of this attempt.' }),
+    stepEvents: z.number().optional().meta({ description: 'Canary events since the current weight was set.' }),
+    observed: z.string().optional().meta({ description: 'What was measured, for people.' }),
+    objective: z.string().meta({ description: 'What was promised, for people.' }),
+    evidence: z
+      .number()
+      .optional()
+      .meta({ description: 'log10 of the evidence against the objective; a breach at log10(tests / alpha).' }),
+    verdict: z.enum(['Pass', 'Breach', 'Undecided', 'NoData', 'Error']),
+    message: z.string().optional().meta({ description: 'Why there is no answer, when there is none.' }),
+    since: time('Since when the verdict has been this.').optional(),
+    checkpoint: z.string().max(8192).optional().meta({ description: 'Where the evidence resumes after a restart.' }),
+  })
+  .meta({ description: 'What one SLI says.' })
+
+const pendingCommit = z
+  .object({
+    op: z.string().meta({ description: 'Names the operation; its commit carries it as the trailer Rollout-Op.' }),
+    kind: z.enum(['step', 'rollback', 'abort', 'promote', 'retry', 'restore', 'adopt', 'delete']),
+    subject: z.string().meta({ description: 'First line of the commit message.' }),
+    trailers: z.record(z.string(), z.string()).meta({ description: 'Git trailers of the commit.' }),
+    weights: z
+      .object({ stable: z.string(), canary: z.string(), weight: z.number() })
+      .optional()
+      .meta({ description: 'The pair of destinations and the canary’s percentage to write into the route manifest.' }),
+    desired: z
+      .object({ from: z.string(), to: z.string() })
+      .optional()
+      .meta({ description: 'Put the desired version back: only if it still is `from`.' }),
+    accept: z
+      .string()
+      .optional()
+      .meta({ description: 'A person’s commit up to which weights in Git are accepted as they are.' }),
+    at: time('When it was decided.'),
+    base: z.string().optional().meta({ description: 'Tip of the branch when it was decided.' }),
+    void: z.boolean().optional().meta({ description: 'The move was given up; the commit is not needed any more.' }),
+    reason: z.string().optional().meta({ description: 'Why it has not been committed yet.' }),
+  })
+  .meta({ description: 'A commit that is still to be made.' })
+
+const outcome = z.object({
+  revision: z.string(),
+  image: z.string().optional(),
+  result: z.enum(['Promoted', 'RolledBack', 'Aborted', 'Superseded', 'Reverted']),
+  reason: z.string(),
+  message: z.string(),
+  at: time('When.'),
+})
+
+const condition = z.object({
+  type: z.string(),
+  status: z.enum(['True', 'False', 'Unknown']),
+  reason: z.string(),
+  message: z.string(),
+  lastTransitionTime: time('When the status last changed.'),
+  observedGeneration: z.int().optional(),
+})
+
+/** What a person reads first. Written in one place only (controller/record). */
+export const rolloutStatus = z
+  .object({
+    observedGeneration: z.int().optional(),
+    phase: z.enum(phases).optional().meta({ description: 'Where the rollout is.' }),
+    message: z.string().optional().meta({ description: 'One sentence: what it waits for, or why it acted.' }),
+    stable: revisionRecord.optional(),
+    canary: revisionRecord.optional(),
+    attempt: z.int().optional().meta({ description: 'Counts the starts of rollouts.' }),
+    move: z.int().optional().meta({ description: 'Counts the intents to move.' }),
+    startedAt: time('When this attempt started.').optional(),
+    author: z.string().optional().meta({ description: 'Who brought the canary’s content, where Git tells.' }),
+    stepSummary: z.string().optional().meta({ description: 'Step and number of steps, for tables.' }),
+    step: z
+      .object({
+        index: z.int().meta({ description: '0 before the first step, then the step’s number.' }),
+        weight: z.number().meta({ description: 'Percent of the traffic that was given to the canary.' }),
+        since: time('When this weight was accepted.'),
+        heldMs: z
+          .number()
+          .optional()
+          .meta({
+            description:
+              'Milliseconds of the hold that have counted up to heldAt (or for good, when the clock stands).',
+          }),
+        heldAt: time('Since when the clock of the hold runs; absent while it stands.').optional(),
+        waived: z.string().optional().meta({ description: 'Why hold and minRequests of this step are waived.' }),
+        approvedBy: z.array(z.string()).optional().meta({ description: 'Who approved this step.' }),
+        entering: z
+          .object({
+            index: z.int(),
+            weight: z.number(),
+            from: z.number(),
+            digest: z.string(),
+            op: z.string(),
+            at: time('When the intent was recorded.'),
+            approvedBy: z.array(z.string()).optional(),
+          })
+          .optional()
+          .meta({ description: 'The intent to move to the next step.' }),
+      })
+      .optional(),
+    lowered: z
+      .object({ count: z.int(), at: time('When.'), by: z.string(), index: z.int(), settled: z.boolean().optional() })
+      .optional()
+      .meta({ description: 'Somebody else lowered the canary’s weight.' }),
+    unreadySince: time('Since when no canary pod has been ready while it carries traffic.').optional(),
+    waiveHolds: z.boolean().optional().meta({ description: 'A person asked to end all remaining holds.' }),
+    analysis: z.array(sliStatus).max(40).optional(),
+    approval: z
+      .object({
+        name: z.string(),
+        step: z.int(),
+        digest: z.string(),
+        state: z.enum(['Pending', 'Approved', 'Rejected', 'Expired', 'Consumed']),
+        by: z.array(z.string()).optional(),
+        since: time('When it was asked.'),
+      })
+      .optional()
+      .meta({ description: 'The question that is open, or was answered last.' }),
+    paused: z
+      .object({
+        reason: z.enum(['Requested', 'GitConflict', 'WeightContested']),
+        message: z.string(),
+        by: z.string().optional(),
+        at: time('When.'),
+        commit: z.string().optional(),
+      })
+      .optional(),
+    retreating: z
+      .object({
+        result: z.enum(['RolledBack', 'Aborted', 'Superseded', 'Reverted']),
+        reason: z.string(),
+        message: z.string(),
+        verdict: z.string().optional(),
+        at: time('When it was decided.'),
+      })
+      .optional()
+      .meta({ description: 'A retreat whose weight write has not been confirmed yet.' }),
+    git: z
+      .object({
+        committed: z.boolean().optional().meta({ description: 'Everything that matters is in Git.' }),
+        pending: z.array(pendingCommit).max(50).optional(),
+        lastCommit: z.string().optional(),
+        lastCommitAt: time('When.').optional(),
+        message: z.string().optional().meta({ description: 'What stands in the way.' }),
+        accepted: z
+          .string()
+          .optional()
+          .meta({ description: 'The person’s commit up to which weights in Git are accepted.' }),
+      })
+      .optional(),
+    knownBad: z
+      .array(
+        z.object({
+          revision: z.string(),
+          name: z.string(),
+          hash: z.string(),
+          reason: z.string(),
+          message: z.string().optional(),
+          at: time('When.'),
+          commit: z.string().optional(),
+          file: z.string().optional(),
+        }),
+      )
+      .max(20)
+      .optional()
+      .meta({ description: 'Revisions that are not tried again.' }),
+    lastOutcome: outcome.optional(),
+    lastRequest: z
+      .object({
+        id: z.string(),
+        verb: z.string(),
+        by: z.string().optional(),
+        result: z.enum(['Done', 'Void', 'Refused']),
+        message: z.string(),
+        at: time('When.'),
+      })
+      .optional(),
+    retriedBy: z.string().optional().meta({ description: 'Who asked for this revision to be tried again.' }),
+    history: z.array(outcome).max(10).optional(),
+    suspendedAt: time('Since when hands are off.').optional(),
+    lastValid: z
+      .string()
+      .max(32768)
+      .optional()
+      .meta({ description: 'The last valid spec as JSON: guard and retreat go on with it.' }),
+    conditions: z
+      .array(condition)
+      .max(10)
+      .optional()
+      .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['type'] }),
+  })
+  .meta({ description: 'What Sluice sees and does.' })
+
+export type RolloutStatus = z.output<typeof rolloutStatus>
+export type Phase = (typeof phases)[number]
+export type RevisionRecord = z.output<typeof revisionRecord>
+export type SliStatus = z.output<typeof sliStatus>
+export type PendingCommit = z.output<typeof pendingCommit>
+export type Outcome = z.output<typeof outcome>
+export type Condition = z.output<typeof condition>

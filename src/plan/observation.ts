@@ -1,0 +1,178 @@
+import type { RolloutSpec } from '../api/rollout.ts'
+import type { RevisionRecord, SliStatus } from '../api/status.ts'
+import type { Problem } from '../errors.ts'
+
+/**
+ * Everything Sluice knows about one Rollout at one instant, as plain data.
+ * `plan` sees nothing else: it can be printed, kept, and replayed.
+ */
+export interface Observation {
+  rollout: {
+    uid: string
+    namespace: string
+    name: string
+    generation: number
+    deleting: boolean
+    /** When deletion was asked for, epoch ms. */
+    deletedAt?: number
+    /** The namespace is going away: do not wait for Git. */
+    namespaceTerminating?: boolean
+    hasFinalizer: boolean
+  }
+  /** The declared spec, or why it cannot work. */
+  spec: { ok: true; value: RolloutSpec } | { ok: false; problem: Problem }
+  /** An older Rollout that owns the same route or workload, or a problem found outside the spec. */
+  conflict?: Problem
+  workload: WorkloadObservation
+  traffic: TrafficObservation
+  analysis: AnalysisObservation
+  git: GitObservation
+  /** The Approval object named in status, with its state already worked out. */
+  approval?: ApprovalObservation
+  /** The annotation sluice.dev/request, when there is one. */
+  request?: RequestObservation
+  /** Why the world outside says no: closed windows and Rollouts this one depends on. Empty when open. */
+  gates: { window?: string; dependency?: string }
+}
+
+export type WorkloadObservation =
+  | { ok: false; problem: Problem }
+  | {
+      ok: true
+      /** The revision behind the desired name. */
+      desired: RevisionObservation
+      /** The revision now behind the recorded stable name, when one is recorded and exists. */
+      stable?: RevisionObservation
+      /** The revision now behind the recorded canary name, when one is recorded and exists. */
+      canary?: RevisionObservation
+      /** Every subset there is, for adoption. */
+      all: RevisionObservation[]
+    }
+
+export interface RevisionObservation extends RevisionRecord {
+  /** Wanted and ready pods behind it. */
+  replicas: number
+  ready: number
+  /** Why pods are not ready, in one sentence that names a pod. */
+  notReady?: string
+}
+
+export interface TrafficObservation {
+  /** Weight of every subset in the owned routes, as percent of the route; the greatest where routes differ. */
+  shares: Record<string, number>
+  /** The pair stable / recorded canary, when a canary is recorded. */
+  recorded?: PairObservation
+  /** The pair stable / desired, when they differ. */
+  desired?: PairObservation
+}
+
+export type PairObservation =
+  | { ok: false; problem: Problem }
+  | {
+      ok: true
+      stable: string
+      canary: string
+      /** The canary's share of the pair in percent, 0..100; the greatest where routes differ. */
+      weight: number
+      /** The sum of the pair's points, in the route where it is smallest. */
+      sum: number
+      /** Routes do not agree with each other. */
+      uneven: boolean
+      resourceVersion: string
+      /** The field manager that wrote the weights last. */
+      writer?: { manager: string; time?: string }
+    }
+
+export interface AnalysisObservation {
+  /** One per SLI of the spec, in its order. Empty while nothing is measured. */
+  slis: SliObservation[]
+  /** A latency threshold that is no bucket bound, or another reason why the analysis can never answer. */
+  problem?: Problem
+}
+
+export interface SliObservation {
+  name: string
+  kind: 'successRate' | 'latency' | 'query'
+  /** What the last look brought. `Fresh`: a sample newer than the last one, younger than maxSampleAge. */
+  answer: 'Fresh' | 'NoData' | 'Error'
+  /** Why there is no fresh answer, in one sentence. */
+  message?: string
+  verdict: SliStatus['verdict']
+  good: number
+  bad: number
+  /** Canary events, and complete windows, since the current step's weight was accepted. */
+  stepEvents: number
+  stepWindows: number
+  /** For people: what was measured ("93.10 %") and what was promised ("99.5 %"). */
+  observed?: string
+  objective: string
+  /** log10 of the evidence. */
+  evidence?: number
+  /** Epoch ms of the newest sample that was used. */
+  newestAt?: number
+  /** The evidence has no hole up to here, epoch ms. */
+  completeThrough?: number
+  /** Events are missing for good (Prometheus does not have them any more). */
+  gap?: boolean
+  /** Is stable failing its objective too? For the message. */
+  stableBad?: boolean
+  /** Opaque; resumes the evidence after a restart. */
+  checkpoint?: string
+}
+
+export interface GitObservation {
+  /** How state is committed; `Off` without a source. */
+  mode: 'Off' | 'Push' | 'PullRequest'
+  commits: 'EveryStep' | 'Outcomes'
+  /** The source exists but cannot be used (not ready, namespace not allowed, another cluster's state file …). */
+  problem?: Problem
+  /** What became of each submitted commit, by op. */
+  results: Record<string, CommitResult>
+  /** An owned weight in Git differs from what Sluice wrote there last. */
+  conflict?: { weight: number; commit: string; author: string }
+  /** What the state file remembers; undefined when there is none or it is not known yet. */
+  memory?: Memory
+  /** The source has been read at least once, so that an absent memory means there is none. */
+  known: boolean
+  /** Tip of the branch, when known. */
+  tip?: string
+  /** Who brought the desired content, from the commit that did. */
+  author?: string
+}
+
+export type CommitResult =
+  /** Committed; or everything was as wanted already (no sha). */
+  | { state: 'Done'; sha?: string; at: number; note?: string }
+  | { state: 'Waiting'; message: string }
+  /** A person's change stands in the way; nothing was written. */
+  | { state: 'Conflict'; message: string; commit: string; author: string; weight?: number }
+  /** Can never work as it is (protected branch, file that cannot be edited). */
+  | { state: 'Refused'; problem: Problem }
+
+/** What the state file in Git says about a Rollout. */
+export interface Memory {
+  cluster: string
+  stable?: { revision: string; name: string; hash: string; image?: string }
+  step?: { index: number; weight: number }
+  knownBad: { revision: string; name: string; hash: string; reason: string; at: string }[]
+  attempt?: number
+}
+
+export interface ApprovalObservation {
+  name: string
+  digest: string
+  state: 'Pending' | 'Approved' | 'Rejected' | 'Expired'
+  /** Who approved, or who rejected. */
+  by: string[]
+  reason?: string
+}
+
+export interface RequestObservation {
+  id: string
+  verb: 'pause' | 'resume' | 'promote' | 'abort' | 'retry'
+  revision?: string
+  step?: number
+  reason?: string
+  full?: boolean
+  by?: string
+}
