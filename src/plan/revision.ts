@@ -1,0 +1,79 @@
+import { createHash } from 'node:crypto'
+import type { RevisionRecord } from '../api/status.ts'
+import { essentialTemplate } from './template.ts'
+
+/** Version of the way content is hashed. Raised when `essentialTemplate` or the hash changes, so that an upgrade starts nothing (I7). */
+export const REVISION_FORMAT = 1
+
+/** A Deployment as far as its identity goes. */
+export interface RevisionWorkload {
+  name: string
+  uid: string
+  /** `metadata.generation` at which `template` was read. */
+  generation: number
+  /** `spec.template`, plain JSON. */
+  template: unknown
+}
+
+/**
+ * Names the content behind a subset: `<subset>-<hash>`, where the hash covers the pod templates of its workloads and nothing else
+ * (neither their names, replicas and order, nor a commit; I7). Restart annotations and API defaults do not count: see `essentialTemplate`.
+ */
+export function revisionOf(subset: string, workloads: readonly RevisionWorkload[]): RevisionRecord {
+  const sorted = [...workloads].sort((a, b) => compare(a.name, b.name))
+  const hash = contentHash(sorted.map((w) => w.template))
+  return {
+    revision: `${subset}-${hash}`,
+    name: subset,
+    hash,
+    format: REVISION_FORMAT,
+    image: imageOf(sorted[0]?.template),
+    workloads: sorted.map(({ name, uid, generation }) => ({ name, uid, generation })),
+  }
+}
+
+/**
+ * Whether what is observed is what was recorded: the same name, and the same hash in the same format, or every workload the very same
+ * object at the same generation (so that a new hash format, or a default that a newer API server shows, is no new revision).
+ */
+export function sameRevision(recorded: RevisionRecord, observed: RevisionRecord): boolean {
+  if (recorded.name !== observed.name) return false
+  if (recorded.format === observed.format && recorded.hash === observed.hash) return true
+  if (recorded.workloads.length === 0 || recorded.workloads.length !== observed.workloads.length) return false
+  const generations = new Map(observed.workloads.map((w) => [w.uid, w.generation]))
+  return recorded.workloads.every((w) => generations.get(w.uid) === w.generation)
+}
+
+/** Hash of a set of pod templates: 10 lower-case hex digits, independent of the order of templates and of keys. */
+export function contentHash(templates: readonly unknown[]): string {
+  const parts = templates.map((template) => sha256(canonicalJson(essentialTemplate(template)))).sort(compare)
+  return sha256(`sluice-revision-${REVISION_FORMAT}\n${parts.join('\n')}`).slice(0, 10)
+}
+
+/** JSON with the keys of every object in code-unit order and no space, so that equal content is equal text. */
+export function canonicalJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null'
+  const fields = Object.entries(value)
+    .filter(([, v]) => v !== undefined)
+    .sort(([a], [b]) => compare(a, b))
+    .map(([key, v]) => `${JSON.stringify(key)}:${canonicalJson(v)}`)
+  return `{${fields.join(',')}}`
+}
+
+function imageOf(template: unknown): string | undefined {
+  const image = at(at(at(at(template, 'spec'), 'containers'), '0'), 'image')
+  return typeof image === 'string' ? image : undefined
+}
+
+function at(value: unknown, key: string): unknown {
+  return typeof value === 'object' && value !== null ? Object.entries(value).find(([k]) => k === key)?.[1] : undefined
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex')
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
+}
