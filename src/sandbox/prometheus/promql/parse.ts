@@ -1,0 +1,272 @@
+import type { SyntaxNode } from '@lezer/common'
+import { parser } from '@prometheus-io/lezer-promql'
+import { createMatcher, type Matcher, type MatchType } from '../matcher.ts'
+import { UnsupportedRegexError } from '../re2.ts'
+import type {
+  Aggregate,
+  AggregateOp,
+  Binary,
+  BinaryOp,
+  Call,
+  Expr,
+  Matching,
+  Subquery,
+  TimeModifiers,
+  VectorSelector,
+} from './ast.ts'
+import { aggregateOps, isSetOp, unwrap } from './ast.ts'
+import { checkTypes } from './check.ts'
+import { QueryError } from './error.ts'
+import { parseDuration, parseNumber, parseString } from './literals.ts'
+import { signatures } from './signatures.ts'
+
+/** Parses and type-checks PromQL; throws `QueryError` (bad_data) that says where and what is wrong or unsupported. */
+export function parsePromql(query: string): Expr {
+  const tree = parser.parse(query)
+  tree.iterate({
+    enter: (node) => {
+      if (node.type.isError) throw syntaxError(query, node.node)
+    },
+  })
+  const root = tree.topNode.firstChild
+  if (!root) throw new QueryError('bad_data', 'unknown position: parse error: no expression found in input')
+  const expr = convert(root, query)
+  checkTypes(expr)
+  return expr
+}
+
+function syntaxError(query: string, at: SyntaxNode): QueryError {
+  // A word the grammar does not know as a function, followed by a parenthesis, breaks right there.
+  const called = /([A-Za-z_:][\w:]*)\s*$/.exec(query.slice(0, at.from))
+  if (called?.[1] === 'holt_winters')
+    return failAt(query, called.index, 'function "holt_winters" is not supported here')
+  if (called && /^\s*\(/.test(query.slice(at.from)))
+    return failAt(query, called.index, `unknown function with name "${called[1]}"`)
+  const rest = query.slice(at.from).trimStart()
+  return failAt(query, at.from, rest === '' ? 'unexpected end of input' : `unexpected "${rest.slice(0, 20)}"`)
+}
+
+function failAt(query: string, position: number, message: string): QueryError {
+  const before = query.slice(0, position).split('\n')
+  return new QueryError('bad_data', `${before.length}:${before.at(-1)!.length + 1}: parse error: ${message}`)
+}
+
+function convert(node: SyntaxNode, query: string): Expr {
+  const text = (of: SyntaxNode) => query.slice(of.from, of.to)
+  const fail = (message: string) => failAt(query, node.from, message)
+  switch (node.name) {
+    case 'ParenExpr':
+      return { kind: 'paren', expr: convert(node.firstChild!, query) }
+    case 'NumberDurationLiteral': {
+      const value = parseNumber(text(node))
+      if (value === undefined) throw fail(`bad number or duration syntax: "${text(node)}"`)
+      return { kind: 'number', value }
+    }
+    case 'StringLiteral':
+      return { kind: 'string', value: stringOf(node, query) }
+    case 'VectorSelector':
+      return convertSelector(node, query)
+    case 'MatrixSelector': {
+      const inner = convert(node.firstChild!, query)
+      if (inner.kind !== 'vector') throw fail('ranges only allowed for vector selectors')
+      if (inner.offsetMs !== undefined) throw fail('no offset modifiers allowed before range')
+      if (inner.at !== undefined) throw fail('no @ modifiers allowed before range')
+      return { kind: 'matrix', vector: inner, rangeMs: positiveDuration(node.getChild('DurationExpr')!, query) }
+    }
+    case 'SubqueryExpr': {
+      const [range, step] = node.getChildren('DurationExpr')
+      const subquery: Subquery = {
+        kind: 'subquery',
+        expr: convert(node.firstChild!, query),
+        rangeMs: positiveDuration(range!, query),
+      }
+      if (step) subquery.stepMs = positiveDuration(step, query)
+      return subquery
+    }
+    case 'OffsetExpr':
+      return withOffset(node, query)
+    case 'StepInvariantExpr':
+      return withAt(node, query)
+    case 'UnaryExpr': {
+      const op = text(node.firstChild!) === '-' ? '-' : '+'
+      return { kind: 'unary', op, expr: convert(node.lastChild!, query) }
+    }
+    case 'FunctionCall':
+      return convertCall(node, query)
+    case 'AggregateExpr':
+      return convertAggregate(node, query)
+    case 'BinaryExpr':
+      return convertBinary(node, query)
+    default:
+      throw fail(`${node.name} is not supported here`)
+  }
+}
+
+function stringOf(node: SyntaxNode, query: string): string {
+  const value = parseString(query.slice(node.from, node.to))
+  if (value === undefined) throw failAt(query, node.from, 'error unquoting string: invalid syntax')
+  return value
+}
+
+function positiveDuration(node: SyntaxNode, query: string): number {
+  const text = query.slice(node.from, node.to)
+  const ms = parseDuration(text)
+  if (ms === undefined) throw failAt(query, node.from, `not a valid duration string: "${text}"`)
+  if (ms === 0) throw failAt(query, node.from, 'duration must be greater than 0')
+  return ms
+}
+
+function convertSelector(node: SyntaxNode, query: string): VectorSelector {
+  const identifier = node.getChild('Identifier')
+  const name = identifier ? query.slice(identifier.from, identifier.to) : ''
+  const matchers: Matcher[] = []
+  for (let part = node.getChild('LabelMatchers')?.firstChild; part; part = part.nextSibling) {
+    if (part.name !== 'UnquotedLabelMatcher')
+      throw failAt(query, part.from, 'quoted label and metric names are not supported here')
+    const label = part.getChild('LabelName')!
+    const labelName = query.slice(label.from, label.to)
+    if (name !== '' && labelName === '__name__')
+      throw failAt(query, part.from, `metric name must not be set twice: "${name}"`)
+    const op = part.getChild('MatchOp')!
+    const type = query.slice(op.from, op.to) as MatchType
+    matchers.push(matcherAt(labelName, type, stringOf(part.getChild('StringLiteral')!, query), query, part.from))
+  }
+  if (name !== '') matchers.push(createMatcher('__name__', '=', name))
+  if (matchers.every((matcher) => matcher.matches(''))) {
+    throw failAt(query, node.from, 'vector selector must contain at least one non-empty matcher')
+  }
+  return { kind: 'vector', name, matchers }
+}
+
+function matcherAt(name: string, type: MatchType, value: string, query: string, position: number): Matcher {
+  try {
+    return createMatcher(name, type, value)
+  } catch (error) {
+    if (error instanceof UnsupportedRegexError) throw failAt(query, position, error.message)
+    throw error
+  }
+}
+
+/** The selector or subquery that an `offset` or `@` modifier belongs to. */
+function modified(expr: Expr): TimeModifiers | undefined {
+  if (expr.kind === 'vector' || expr.kind === 'subquery') return expr
+  return expr.kind === 'matrix' ? expr.vector : undefined
+}
+
+function withOffset(node: SyntaxNode, query: string): Expr {
+  const expr = convert(node.firstChild!, query)
+  const target = modified(expr)
+  if (!target)
+    throw failAt(
+      query,
+      node.from,
+      'offset modifier must be preceded by an instant vector selector or range vector selector or a subquery',
+    )
+  if (target.offsetMs !== undefined) throw failAt(query, node.from, 'offset may not be set multiple times')
+  const written = node.lastChild!
+  const match = /^(-?)\s*(.*)$/s.exec(query.slice(written.from, written.to))!
+  const ms = parseDuration(match[2]!)
+  if (ms === undefined) throw failAt(query, written.from, `not a valid duration string: "${match[0]}"`)
+  target.offsetMs = match[1] === '-' ? -ms : ms
+  return expr
+}
+
+function withAt(node: SyntaxNode, query: string): Expr {
+  const expr = convert(node.firstChild!, query)
+  const target = modified(expr)
+  if (!target)
+    throw failAt(
+      query,
+      node.from,
+      '@ modifier must be preceded by an instant vector selector or range vector selector or a subquery',
+    )
+  if (target.at !== undefined) throw failAt(query, node.from, '@ <timestamp> may not be set multiple times')
+  const edge = node.getChild('AtModifierPreprocessors')
+  const literal = node.getChild('NumberDurationLiteral')
+  if (edge) target.at = query.slice(edge.from, edge.to).startsWith('start') ? 'start' : 'end'
+  else {
+    const seconds = parseNumber(query.slice(literal!.from, literal!.to))
+    if (seconds === undefined || !Number.isFinite(seconds)) {
+      throw failAt(query, literal!.from, 'timestamp out of bounds for @ modifier')
+    }
+    target.at = Math.round(seconds * 1000)
+  }
+  return expr
+}
+
+function argumentsOf(node: SyntaxNode, query: string): Expr[] {
+  const args: Expr[] = []
+  for (let arg = node.getChild('FunctionCallBody')!.firstChild; arg; arg = arg.nextSibling)
+    args.push(convert(arg, query))
+  return args
+}
+
+function convertCall(node: SyntaxNode, query: string): Call {
+  const identifier = node.getChild('FunctionIdentifier')!
+  const name = query.slice(identifier.from, identifier.to)
+  if (!Object.hasOwn(signatures, name)) throw failAt(query, node.from, `function "${name}" is not supported here`)
+  return { kind: 'call', name, args: argumentsOf(node, query) }
+}
+
+function convertAggregate(node: SyntaxNode, query: string): Aggregate {
+  const written = node.getChild('AggregateOp')!
+  const name = query.slice(written.from, written.to).toLowerCase()
+  const op = aggregateOps.find((known): known is AggregateOp => known === name)
+  if (!op) throw failAt(query, node.from, `aggregation "${name}" is not supported here`)
+  const args = argumentsOf(node, query)
+  const wanted = ['topk', 'bottomk', 'quantile', 'count_values'].includes(op) ? 2 : 1
+  if (args.length === 0) throw failAt(query, node.from, 'no arguments for aggregate expression provided')
+  if (args.length !== wanted) {
+    throw failAt(
+      query,
+      node.from,
+      `wrong number of arguments for aggregate expression provided, expected ${wanted}, got ${args.length}`,
+    )
+  }
+  const modifier = node.getChild('AggregateModifier')
+  const aggregate: Aggregate = {
+    kind: 'aggregate',
+    op,
+    expr: args[wanted - 1]!,
+    grouping: modifier ? labelsOf(modifier.getChild('GroupingLabels')!, query) : [],
+    without: modifier?.getChild('Without') != null,
+  }
+  if (wanted === 2) aggregate.param = unwrap(args[0]!)
+  return aggregate
+}
+
+function labelsOf(node: SyntaxNode, query: string): string[] {
+  const names: string[] = []
+  for (let label = node.firstChild; label; label = label.nextSibling) {
+    if (label.name !== 'LabelName') throw failAt(query, label.from, 'quoted label names are not supported here')
+    names.push(query.slice(label.from, label.to))
+  }
+  return names
+}
+
+function convertBinary(node: SyntaxNode, query: string): Binary {
+  const operator = node.firstChild!.nextSibling!
+  const op = query.slice(operator.from, operator.to).toLowerCase() as BinaryOp
+  if (node.getChild('FillModifier')) throw failAt(query, node.from, 'fill modifiers are not supported here')
+  if (['</', '>/'].includes(op)) throw failAt(query, operator.from, `operator "${op}" is not supported here`)
+  const clause = node.getChild('MatchingModifierClause')
+  const groups = clause?.getChildren('GroupingLabels') ?? []
+  const matching: Matching = {
+    explicit: clause != null,
+    on: clause?.getChild('On') != null,
+    labels: groups[0] ? labelsOf(groups[0], query) : [],
+    group: clause?.getChild('GroupLeft') ? 'left' : clause?.getChild('GroupRight') ? 'right' : undefined,
+    include: groups[1] ? labelsOf(groups[1], query) : [],
+  }
+  const binary: Binary = {
+    kind: 'binary',
+    op,
+    lhs: convert(node.firstChild!, query),
+    rhs: convert(node.lastChild!, query),
+    bool: node.getChild('BoolModifier') != null,
+    matching,
+  }
+  if (isSetOp(op) && binary.bool)
+    throw failAt(query, node.from, 'bool modifier can only be used on comparison operators')
+  return binary
+}
