@@ -31,12 +31,9 @@ const approval = z
           'Who may decide: user:<Kubernetes user or e-mail>, group:<Kubernetes group>, slack-user:<id>, slack-group:<id>.',
       }),
     expires: duration('How long the question stays open.', { min: '1s' }).default('24h'),
-    onExpiry: z
-      .enum(['Reject', 'Hold'])
-      .default('Reject')
-      .meta({
-        description: 'What an unanswered question does: reject the revision, or hold and ask again. It never approves.',
-      }),
+    onExpiry: z.enum(['Reject', 'Hold']).default('Reject').meta({
+      description: 'What an unanswered question does: reject the revision, or hold and ask again. It never approves.',
+    }),
     separationOfDuties: z
       .boolean()
       .default(false)
@@ -72,14 +69,11 @@ const workload = z
           .enum(['Admission', 'Pause'])
           .default('Admission')
           .meta({ description: 'How a new template is kept from rolling by itself.' }),
-        canaryReplicas: z
-          .union([z.string(), z.int()])
-          .default('Proportional')
-          .meta({
-            description:
-              'Proportional (enough for the share of the step), a number, or a percentage of the stable replicas.',
-            'x-kubernetes-int-or-string': true,
-          }),
+        canaryReplicas: z.union([z.string(), z.int()]).default('Proportional').meta({
+          description:
+            'Proportional (enough for the share of the step), a number, or a percentage of the stable replicas.',
+          'x-kubernetes-int-or-string': true,
+        }),
         trackConfig: z
           .boolean()
           .default(false)
@@ -107,15 +101,10 @@ const traffic = z
         virtualService: z
           .object({
             name: name('The VirtualService, in the namespace of the Rollout.'),
-            routes: z
-              .array(label('Name of a route under http, tls or tcp.'))
-              .min(1)
-              .max(20)
-              .optional()
-              .meta({
-                description:
-                  'The routes whose weights Sluice owns. May be left out when exactly one route splits traffic between the pair.',
-              }),
+            routes: z.array(label('Name of a route under http, tls or tcp.')).min(1).max(20).optional().meta({
+              description:
+                'The routes whose weights Sluice owns. May be left out when exactly one route splits traffic between the pair.',
+            }),
           })
           .meta({ description: 'Where the weights are.' }),
         destinationRule: z
@@ -158,7 +147,7 @@ const traffic = z
     error: 'name exactly one of istio, linkerd and gatewayAPI',
   })
 
-const sli = z
+export const sli = z
   .object({
     name: z
       .string()
@@ -185,14 +174,10 @@ const sli = z
       .meta({ description: 'Share of requests that are fast enough, counted from the mesh’s latency histogram.' }),
     query: z
       .object({
-        promql: z
-          .string()
-          .min(1)
-          .max(4096)
-          .meta({
-            description:
-              'A query that answers one number. ${namespace}, ${name}, ${canary.workload}, ${stable.workload}, ${canary.revision} and ${stable.revision} are replaced.',
-          }),
+        promql: z.string().min(1).max(4096).meta({
+          description:
+            'A query that answers one number. ${namespace}, ${name}, ${canary.workload}, ${stable.workload}, ${canary.revision} and ${stable.revision} are replaced.',
+        }),
         min: z.number().optional().meta({ description: 'The lowest good value.' }),
         max: z.number().optional().meta({ description: 'The highest good value.' }),
         failureLimit: z
@@ -338,14 +323,10 @@ export const rolloutSpec = z
         ],
       }),
     analysis: analysis.prefault({}),
-    windows: z
-      .array(window)
-      .max(20)
-      .default([])
-      .meta({
-        description: 'Forward moves happen only while every rule allows; retreats always.',
-        'x-kubernetes-list-type': 'atomic',
-      }),
+    windows: z.array(window).max(20).default([]).meta({
+      description: 'Forward moves happen only while every rule allows; retreats always.',
+      'x-kubernetes-list-type': 'atomic',
+    }),
     dependsOn: z
       .array(
         z.object({

@@ -109,13 +109,9 @@ export const rolloutStatus = z
         index: z.int().meta({ description: '0 before the first step, then the step’s number.' }),
         weight: z.number().meta({ description: 'Percent of the traffic that was given to the canary.' }),
         since: time('When this weight was accepted.'),
-        heldMs: z
-          .number()
-          .optional()
-          .meta({
-            description:
-              'Milliseconds of the hold that have counted up to heldAt (or for good, when the clock stands).',
-          }),
+        heldMs: z.number().optional().meta({
+          description: 'Milliseconds of the hold that have counted up to heldAt (or for good, when the clock stands).',
+        }),
         heldAt: time('Since when the clock of the hold runs; absent while it stands.').optional(),
         waived: z.string().optional().meta({ description: 'Why hold and minRequests of this step are waived.' }),
         approvedBy: z.array(z.string()).optional().meta({ description: 'Who approved this step.' }),
