@@ -1,0 +1,44 @@
+import type { KubeObject } from '../../kube/object.ts'
+import { clone } from './json.ts'
+import type { ResourceType } from './resource-type.ts'
+
+/** Who asks. */
+export interface UserInfo {
+  username: string
+  groups: string[]
+  uid?: string
+  extra?: Record<string, string[]>
+}
+
+/** What a write carries besides its object. */
+export interface WriteContext {
+  user: UserInfo
+  /** As the real server chooses it: the fieldManager parameter, else the User-Agent up to the first slash. */
+  fieldManager: string
+  version: string
+  subresource?: 'status' | 'scale'
+  dryRun: boolean
+  fieldValidation: 'Strict' | 'Warn' | 'Ignore'
+  /** Filled by the pipeline; the HTTP layer sends them as Warning headers. */
+  warnings: string[]
+  /** Managers were already settled (server-side apply). */
+  tracked?: boolean
+}
+
+/** The user in whose name the sandbox's own controllers write. */
+export const sandboxUser: UserInfo = {
+  username: 'system:kube-controller-manager',
+  groups: ['system:masters', 'system:authenticated'],
+}
+
+/** A copy of an object in another of its kind's versions (versions differ in name only). */
+export function inVersion(type: ResourceType, object: KubeObject, version: string): KubeObject {
+  const apiVersion = type.group === '' ? version : `${type.group}/${version}`
+  const shown = type.alias ? type.alias.show(object) : object
+  return shown.apiVersion === apiVersion && shown.kind === type.kind ? shown : { ...shown, apiVersion, kind: type.kind }
+}
+
+/** A mutable copy of an object read from the store. */
+export function mutable(object: KubeObject): KubeObject {
+  return clone(object)
+}

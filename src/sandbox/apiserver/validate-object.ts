@@ -1,0 +1,66 @@
+import type { KubeObject } from '../../kube/object.ts'
+import { compileRules } from './cel-rules.ts'
+import { isObject } from './json.ts'
+import { validateLabels, validateName, validateQualifiedKey } from './names.ts'
+import type { ResourceType, ServedVersion } from './resource-type.ts'
+import { type Cause, fieldForbidden, fieldInvalid, fieldRequired } from './status.ts'
+import { validateSchema } from './validate-schema.ts'
+
+/** Everything wrong with an object: metadata, schema, CEL rules (only when the schema holds), the kind's own rules. */
+export function validateObject(
+  type: ResourceType,
+  version: ServedVersion,
+  object: KubeObject,
+  old: KubeObject | undefined,
+): Cause[] {
+  const causes = validateMetadata(type, object, old)
+  if (version.schema) {
+    const found = validateSchema(object, version.schema)
+    causes.push(...found)
+    version.rules ??= compileRules(version.schema)
+    if (found.length === 0) causes.push(...version.rules(object, old))
+  }
+  causes.push(...(type.rules.validate?.(object, old) ?? []))
+  return causes
+}
+
+function validateMetadata(type: ResourceType, object: KubeObject, old: KubeObject | undefined): Cause[] {
+  const { metadata } = object
+  const causes: Cause[] = []
+  if (!old) causes.push(...validateName(type.alias?.of.group ?? type.group, type.plural, metadata.name ?? ''))
+  if (isObject(metadata.labels)) causes.push(...validateLabels(metadata.labels, 'metadata.labels'))
+  for (const key of Object.keys(metadata.annotations ?? {})) {
+    causes.push(...validateQualifiedKey(key.toLowerCase(), 'metadata.annotations'))
+  }
+  for (const [index, owner] of (metadata.ownerReferences ?? []).entries()) {
+    for (const field of ['apiVersion', 'kind', 'name', 'uid'] as const) {
+      const path = `metadata.ownerReferences[${index}].${field}`
+      if (!owner[field]) causes.push(fieldInvalid(path, owner[field] ?? '', `${field} must not be empty`))
+    }
+  }
+  if ((metadata.ownerReferences ?? []).filter((owner) => owner.controller).length > 1) {
+    causes.push(
+      fieldInvalid(
+        'metadata.ownerReferences',
+        metadata.ownerReferences,
+        'Only one reference can have Controller set to true. Found "true" in references',
+      ),
+    )
+  }
+  for (const finalizer of metadata.finalizers ?? []) {
+    causes.push(...validateQualifiedKey(finalizer, 'metadata.finalizers'))
+  }
+  if (type.namespaced && !metadata.namespace) causes.push(fieldRequired('metadata.namespace'))
+  if (old?.metadata.deletionTimestamp) {
+    const added = (metadata.finalizers ?? []).filter((name) => !(old.metadata.finalizers ?? []).includes(name))
+    if (added.length > 0) {
+      causes.push(
+        fieldForbidden(
+          'metadata.finalizers',
+          `no new finalizers can be added if the object is being deleted, found new finalizers []string{${added.map((name) => JSON.stringify(name)).join(', ')}}`,
+        ),
+      )
+    }
+  }
+  return causes
+}
