@@ -97,6 +97,14 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
     }
   }
 
+  function kick(): void {
+    writing ??= writeAll().finally(() => {
+      writing = undefined
+      // Something may have been recorded after the last look into the queue.
+      if (queue.length > 0 && !stopped.signal.aborted) kick()
+    })
+  }
+
   return {
     record(event) {
       try {
@@ -107,9 +115,7 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
           return
         }
         queue.push({ ...correlated, at: new Date(runtime.now()).toISOString().replace(/\.\d+Z$/, 'Z') })
-        writing ??= writeAll().finally(() => {
-          writing = undefined
-        })
+        kick()
       } catch (error) {
         dropped += 1
         log.error({ err: error }, 'event not recorded')
