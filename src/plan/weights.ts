@@ -35,6 +35,13 @@ export function percentOf(canaryPoints: number, sum: number): number {
   return sum > 0 ? (canaryPoints * 100) / sum : 0
 }
 
+/** Whether two percentages are the same points of a pair that sums to `sum`: a written 33 % may be read back as 33.33 %. */
+export function sameWeight(a: number, b: number, sum: number): boolean {
+  if (a === b) return true
+  const [x, y] = [pointsFor(a, sum), pointsFor(b, sum)]
+  return x.ok && y.ok && x.canary === y.canary
+}
+
 function tooCoarse(wanted: number, sum: number, nearest: number): Problem {
   return {
     reason: 'WeightsTooCoarse',
