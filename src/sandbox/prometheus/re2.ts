@@ -38,7 +38,7 @@ function translate(pattern: string): { source: string; ignoreCase: boolean } {
   while (i < rest.length) {
     const c = rest[i]!
     if (c === '\\') {
-      const [text, length] = escape(pattern, rest, i, false)
+      const [text, length] = translateEscape(pattern, rest, i, false)
       source += text
       i += length
     } else if (c === '[') {
@@ -82,7 +82,7 @@ function characterClass(pattern: string, rest: string, at: number): [string, num
   while (i < rest.length && (rest[i] !== ']' || first)) {
     if (rest.startsWith('[:', i)) refuse(pattern, 'the class [[:…:]]')
     if (rest[i] === '\\') {
-      const [text, length] = escape(pattern, rest, i, true)
+      const [text, length] = translateEscape(pattern, rest, i, true)
       source += text
       i += length
     } else {
@@ -97,7 +97,7 @@ function characterClass(pattern: string, rest: string, at: number): [string, num
   return [`${source}]`, i + 1 - at]
 }
 
-function escape(pattern: string, rest: string, at: number, inClass: boolean): [string, number] {
+function translateEscape(pattern: string, rest: string, at: number, inClass: boolean): [string, number] {
   const c = rest[at + 1]
   if (c === undefined) throw new UnsupportedRegexError('error parsing regexp: trailing backslash at end of expression')
   if ('dDwW'.includes(c) || 'nrtfv'.includes(c)) return [`\\${c}`, 2]

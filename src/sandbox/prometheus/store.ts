@@ -171,10 +171,10 @@ export class Store {
     const series = new StoredSeries(labels)
     this.#series.set(labels.key, series)
     for (const [name, value] of labels.entries()) {
-      let values = this.#index.get(name)
-      if (!values) this.#index.set(name, (values = new Map()))
-      let members = values.get(value)
-      if (!members) values.set(value, (members = new Set()))
+      const values = this.#index.get(name) ?? new Map<string, Set<StoredSeries>>()
+      const members = values.get(value) ?? new Set<StoredSeries>()
+      this.#index.set(name, values)
+      values.set(value, members)
       members.add(series)
     }
     return series

@@ -1,5 +1,5 @@
 import { Labels } from '../labels.ts'
-import type { Call, Expr, StringLiteral } from './ast.ts'
+import type { Call, Expr } from './ast.ts'
 import { unwrap } from './ast.ts'
 import { type Engine, scalarSeries } from './engine.ts'
 import { histogramQuantile } from './histogram.ts'
@@ -122,7 +122,7 @@ function timestamps(engine: Engine, arg: Expr, timeline: Timeline): Matrix {
 
 function relabel(engine: Engine, name: string, args: Expr[], timeline: Timeline): Matrix {
   const operand = engine.evaluate(args[0]!, timeline)
-  const texts = args.slice(1).map((arg) => (unwrap(arg) as StringLiteral).value)
+  const texts = args.slice(1).map(textOf)
   return overSteps(timeline, (step) => {
     const vector = vectorAt(operand, step)
     if (name === 'label_join') return labelJoin(vector, texts[0]!, texts[1]!, texts.slice(2))
@@ -136,4 +136,10 @@ function datePart(engine: Engine, name: string, arg: Expr | undefined, timeline:
     ? engine.evaluate(arg, timeline)
     : [scalarSeries(timeline, (step) => instantAt(timeline, step) / 1000)]
   return overSteps(timeline, (step) => mapSamples(vectorAt(operand, step), (value) => part(dateOf(name, value))))
+}
+
+function textOf(expr: Expr): string {
+  const inner = unwrap(expr)
+  if (inner.kind !== 'string') throw new Error(`a ${inner.kind} is not a string literal`)
+  return inner.value
 }

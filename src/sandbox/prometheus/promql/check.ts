@@ -42,7 +42,8 @@ export function checkTypes(expr: Expr): void {
     case 'matrix':
       return
     case 'paren':
-      return checkTypes(expr.expr)
+      checkTypes(expr.expr)
+      return
     case 'subquery':
       checkTypes(expr.expr)
       if (typeOf(expr.expr) !== 'vector') {
@@ -58,11 +59,14 @@ export function checkTypes(expr: Expr): void {
       }
       return
     case 'call':
-      return checkCall(expr)
+      checkCall(expr)
+      return
     case 'aggregate':
-      return checkAggregate(expr)
+      checkAggregate(expr)
+      return
     case 'binary':
-      return checkBinary(expr)
+      checkBinary(expr)
+      return
   }
 }
 

@@ -1,0 +1,104 @@
+import { parseGoFloat } from './go-number.ts'
+
+/** One line of a scrape; `timeMs` is set when the target wrote an explicit timestamp. */
+export interface ExposedSample {
+  labels: [string, string][]
+  value: number
+  timeMs: number | undefined
+}
+
+/** What a target says about one metric family. */
+export interface MetricMetadata {
+  type: string
+  help: string
+  unit: string
+}
+
+export interface Exposition {
+  samples: ExposedSample[]
+  metadata: Map<string, MetricMetadata>
+}
+
+/** A scrape body that is not Prometheus text format; the message names the line. */
+export class ExpositionError extends Error {}
+
+const metricName = /[a-zA-Z_:][a-zA-Z0-9_:]*/y
+const labelStart = /[ \t]*([a-zA-Z_][a-zA-Z0-9_]*)[ \t]*=[ \t]*"/y
+const labelValue = /((?:[^"\\]|\\.)*)"[ \t]*(,?)[ \t]*/y
+const rest = /[ \t]*(\S+)(?:[ \t]+(-?\d+))?[ \t]*$/y
+const types = new Set(['counter', 'gauge', 'histogram', 'summary', 'untyped', 'unknown'])
+
+/**
+ * Parses the Prometheus text format, version 0.0.4
+ * (https://prometheus.io/docs/instrumenting/exposition_formats/#text-format-details).
+ * As in Prometheus one bad line fails the whole scrape: throws `ExpositionError`.
+ */
+export function parseExposition(text: string): Exposition {
+  const samples: ExposedSample[] = []
+  const metadata = new Map<string, MetricMetadata>()
+  let lineNumber = 0
+  for (const line of text.split('\n')) {
+    lineNumber++
+    const content = line.replace(/^[ \t]+/, '')
+    if (content === '') continue
+    if (content.startsWith('#')) readComment(content, metadata, lineNumber)
+    else samples.push(readSample(content, lineNumber))
+  }
+  return { samples, metadata }
+}
+
+function readComment(line: string, metadata: Map<string, MetricMetadata>, lineNumber: number): void {
+  const match = /^#[ \t]+(HELP|TYPE|UNIT)[ \t]+([a-zA-Z_:][a-zA-Z0-9_:]*)(?:[ \t]+(.*))?$/.exec(line)
+  if (!match) return
+  const [, keyword, name, value = ''] = match
+  const known = metadata.get(name!) ?? { type: 'unknown', help: '', unit: '' }
+  if (keyword === 'HELP') known.help = value.replace(/\\([\\n])/g, (_, c) => (c === 'n' ? '\n' : '\\'))
+  else if (keyword === 'TYPE') {
+    if (!types.has(value.trim())) throw at(lineNumber, `invalid metric type ${JSON.stringify(value)}`)
+    known.type = value.trim() === 'untyped' ? 'unknown' : value.trim()
+  }
+  metadata.set(name!, known)
+}
+
+function readSample(line: string, lineNumber: number): ExposedSample {
+  metricName.lastIndex = 0
+  const name = metricName.exec(line)?.[0]
+  if (!name) throw at(lineNumber, `expected a metric name, got ${JSON.stringify(line.slice(0, 20))}`)
+  const labels: [string, string][] = [['__name__', name]]
+  let position = name.length
+  while (line[position] === ' ' || line[position] === '\t') position++
+  if (line[position] === '{') position = readLabels(line, position + 1, labels, lineNumber)
+  rest.lastIndex = position
+  const match = rest.exec(line)
+  const value = match && !/[pP_]/.test(match[1]!) ? parseGoFloat(match[1]!) : undefined
+  if (value === undefined) throw at(lineNumber, `expected a value and an optional timestamp after ${name}`)
+  return { labels, value, timeMs: match![2] === undefined ? undefined : Number(match![2]) }
+}
+
+function readLabels(line: string, from: number, labels: [string, string][], lineNumber: number): number {
+  let position = from
+  let more = true
+  for (;;) {
+    const end = /[ \t]*\}/y
+    end.lastIndex = position
+    if (end.test(line)) return end.lastIndex
+    labelStart.lastIndex = position
+    const start = more ? labelStart.exec(line) : null
+    if (!start) throw at(lineNumber, `expected a label or "}" at column ${position + 1}`)
+    labelValue.lastIndex = labelStart.lastIndex
+    const value = labelValue.exec(line)
+    if (!value) throw at(lineNumber, `the value of label ${start[1]} does not end`)
+    labels.push([start[1]!, unquote(value[1]!)])
+    more = value[2] === ','
+    position = labelValue.lastIndex
+  }
+}
+
+/** Only these three sequences are escapes; any other backslash stands for itself. */
+function unquote(text: string): string {
+  return text.includes('\\') ? text.replace(/\\([\\"n])/g, (_, c) => (c === 'n' ? '\n' : c)) : text
+}
+
+function at(lineNumber: number, message: string): ExpositionError {
+  return new ExpositionError(`line ${lineNumber}: ${message}`)
+}
