@@ -62,12 +62,11 @@ export function canonicalJson(value: unknown): string {
 }
 
 function imageOf(template: unknown): string | undefined {
-  const image = at(at(at(at(template, 'spec'), 'containers'), '0'), 'image')
-  return typeof image === 'string' ? image : undefined
-}
-
-function at(value: unknown, key: string): unknown {
-  return typeof value === 'object' && value !== null ? Object.entries(value).find(([k]) => k === key)?.[1] : undefined
+  let here = template
+  for (const key of ['spec', 'containers', '0', 'image']) {
+    here = typeof here === 'object' && here !== null && Object.hasOwn(here, key) ? Reflect.get(here, key) : undefined
+  }
+  return typeof here === 'string' ? here : undefined
 }
 
 function sha256(text: string): string {
