@@ -1,4 +1,5 @@
 import type { Agent } from 'node:http'
+import { KubeError } from './kube-error.ts'
 
 /** TLS material for connections to the API server, as `tls.connect` takes it. */
 export interface TlsMaterial {
@@ -11,7 +12,7 @@ export interface TlsMaterial {
 
 /** What a request needs to be let in. Headers are secret: never log them. */
 export interface Credentials {
-  headers: Record<string, string>
+  headers: Record<string, string | string[]>
   tls: TlsMaterial
   /** Only where the kubeconfig names a proxy: connections go through this agent. */
   agent?: Agent
@@ -42,4 +43,9 @@ export function connectionTo(server: string, options: { token?: string; namespac
     credentials: async () => credentials,
     refresh: () => {},
   }
+}
+
+/** No credentials could be had. `what` must not quote any of them. */
+export function credentialsError(what: string): KubeError {
+  return new KubeError(`Kubernetes credentials: ${what}.`, { status: 0, reason: 'Credentials' })
 }
