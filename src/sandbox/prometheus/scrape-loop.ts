@@ -42,16 +42,20 @@ export class ScrapeLoop {
     return this.status.lastScrapeMs > 0
   }
 
-  /** Scrapes once and stores the result at `timeMs`. A failure is a result: `up` 0 and every series stale. */
-  async scrape(timeMs: number, timeoutMs: number): Promise<void> {
+  /**
+   * Scrapes once and stores the result at `timeMs`. A failure is a result: `up` 0 and every series stale.
+   * Aborted, it stores nothing.
+   */
+  async scrape(timeMs: number, timeoutMs: number, signal: AbortSignal): Promise<void> {
     const started = this.#runtime.monotonic()
     let exposition: Exposition | undefined
     let lastError = ''
     try {
-      exposition = parseExposition(await this.#read(timeoutMs))
+      exposition = parseExposition(await this.#read(timeoutMs, signal))
     } catch (error) {
       lastError = error instanceof Error ? describe(error) : String(error)
     }
+    if (signal.aborted) return
     const seconds = (this.#runtime.monotonic() - started) / 1000
     const added = this.#storeSamples(exposition, timeMs)
     if (exposition) this.metadata = exposition.metadata
@@ -97,20 +101,19 @@ export class ScrapeLoop {
     return this.labels.with('__name__', name)
   }
 
-  async #read(timeoutMs: number): Promise<string> {
-    const done = new AbortController()
-    const timeout = new AbortController()
-    const deadline = this.#runtime.sleep(timeoutMs, done.signal).then(
-      () => {
-        timeout.abort(new Error(`no answer within ${timeoutMs} ms`))
-        throw timeout.signal.reason
-      },
-      () => new Promise<never>(() => {}),
-    )
+  async #read(timeoutMs: number, signal: AbortSignal): Promise<string> {
+    const settled = new AbortController()
+    const expired = new AbortController()
+    const either = AbortSignal.any([settled.signal, signal])
+    const deadline = this.#runtime.sleep(timeoutMs, either).then(() => {
+      expired.abort(new Error(`no answer within ${timeoutMs} ms`))
+      throw expired.signal.reason
+    })
+    deadline.catch(() => undefined)
     try {
-      return await Promise.race([this.#fetch(timeout.signal), deadline])
+      return await Promise.race([this.#fetch(AbortSignal.any([expired.signal, signal])), deadline])
     } finally {
-      done.abort()
+      settled.abort()
     }
   }
 

@@ -16,7 +16,7 @@ export interface ScraperOptions {
 export interface Scraper {
   /** The targets at present, with the state of their last scrape. */
   active(): ScrapeLoop[]
-  /** Stops scraping; resolves when no scrape is under way. */
+  /** Stops scraping and gives up the scrapes under way; resolves when none is left. Nothing is marked stale. */
   stop(): Promise<void>
 }
 
@@ -71,7 +71,7 @@ export function startScraper(options: ScraperOptions): Scraper {
       if (entry.loop.busy || options.isStopped()) continue
       const timeMs = now - alignedMs <= alignmentToleranceMs ? alignedMs : now
       entry.loop.busy = true
-      const scrape = entry.loop.scrape(timeMs, timeoutMs).finally(() => {
+      const scrape = entry.loop.scrape(timeMs, timeoutMs, stopping.signal).finally(() => {
         entry.loop.busy = false
         underWay.delete(scrape)
       })
