@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
-import { keyOf } from '../../../kube/object.ts'
+import { type KubeObject, keyOf } from '../../../kube/object.ts'
 import type { Runtime } from '../../../runtime.ts'
 import type { Storage } from '../../apiserver/storage.ts'
 import { createLoop, type Loop } from '../loop.ts'
@@ -15,10 +15,26 @@ import {
   selects,
   view,
 } from '../objects.ts'
-import { splitKey } from '../ownership.ts'
-import { byAge, newReplicas, type Resize, replicasOf, scaleProportionally, shrinkOld } from './arithmetic.ts'
-import { isRolling, wanted } from './arithmetic.ts'
-import { annotationsFor, expired, findNewest, nextRevision, REVISION, revisionOf, sizeAnnotations } from './revisions.ts'
+import { indexByOwner, splitKey } from '../ownership.ts'
+import {
+  byAge,
+  DESIRED_REPLICAS,
+  isRolling,
+  newReplicas,
+  type Resize,
+  replicasOf,
+  scaleProportionally,
+  shrinkOld,
+} from './arithmetic.ts'
+import {
+  annotationsFor,
+  expired,
+  findNewest,
+  nextRevision,
+  REVISION,
+  revisionOf,
+  sizeAnnotations,
+} from './revisions.ts'
 import {
   conditionOf,
   countStatus,
@@ -30,7 +46,6 @@ import {
   withCondition,
 } from './status.ts'
 import { POD_TEMPLATE_HASH, templateHash, withLabels } from './template.ts'
-import { DESIRED_REPLICAS } from './arithmetic.ts'
 
 interface Family {
   deployment: Deployment
@@ -46,27 +61,28 @@ interface Family {
  */
 export function startDeploymentController(storage: Storage, runtime: Runtime): Loop {
   const loop = createLoop(runtime, sync)
-  const stops = [
-    storage.subscribe(DEPLOYMENTS, (_, object) => loop.add(keyOf(object))),
-    storage.subscribe(REPLICA_SETS, (_, object) => addOwner(object)),
-    storage.subscribe(PODS, (type, object) => {
-      // Only Recreate waits for pods to be gone; everything else is told by the ReplicaSets.
-      if (type !== 'DELETED') return
-      const set = storage.get(REPLICA_SETS, {
-        namespace: object.metadata.namespace,
-        name: controllerOf(object)?.name ?? '',
-      })
-      if (set) addOwner(set)
-    }),
-  ]
-
-  function addOwner(object: { metadata: ReplicaSet['metadata'] }): void {
+  const deploymentOf = (object: KubeObject) => {
     const owner = controllerOf(object)
-    if (owner?.kind === 'Deployment') loop.add(`${object.metadata.namespace}/${owner.name}`)
-    else if (!owner) {
-      for (const candidate of storage.list(DEPLOYMENTS, { namespace: object.metadata.namespace })) {
-        if (selects(view<Deployment>(candidate).spec.selector, object.metadata.labels)) loop.add(keyOf(candidate))
-      }
+    return owner?.kind === 'Deployment' ? `${object.metadata.namespace}/${owner.name}` : undefined
+  }
+  const sets = indexByOwner(storage, REPLICA_SETS, (object) => {
+    const key = deploymentOf(object)
+    if (key !== undefined) loop.add(key)
+    else if (!controllerOf(object)) addSelecting(object)
+  })
+  const pods = indexByOwner(storage, PODS, (object, deleted) => {
+    // Only Recreate waits for pods to be gone; everything else is told by the ReplicaSets.
+    if (!deleted) return
+    const name = controllerOf(object)?.name
+    const set = name ? storage.get(REPLICA_SETS, { namespace: object.metadata.namespace, name }) : undefined
+    const key = set && deploymentOf(set)
+    if (key) loop.add(key)
+  })
+  const unsubscribe = storage.subscribe(DEPLOYMENTS, (_, object) => loop.add(keyOf(object)))
+
+  function addSelecting(orphan: KubeObject): void {
+    for (const candidate of storage.list(DEPLOYMENTS, { namespace: orphan.metadata.namespace })) {
+      if (selects(view<Deployment>(candidate).spec.selector, orphan.metadata.labels)) loop.add(keyOf(candidate))
     }
   }
 
@@ -83,8 +99,7 @@ export function startDeploymentController(storage: Storage, runtime: Runtime): L
   }
 
   function familyOf(deployment: Deployment): Family {
-    const all = storage
-      .list(REPLICA_SETS, { namespace: deployment.metadata.namespace })
+    const all = [...sets.ownedBy(deployment.metadata.uid), ...sets.orphans(deployment.metadata.namespace)]
       .map((object) => view<ReplicaSet>(object))
       .flatMap((set) => adopt(deployment, set))
     const newest = findNewest(deployment, all)
@@ -108,7 +123,8 @@ export function startDeploymentController(storage: Storage, runtime: Runtime): L
     const wasPaused = current?.reason === 'DeploymentPaused'
     let next: Condition | undefined
     if (deployment.spec.paused && !wasPaused) next = progressing('Unknown', 'DeploymentPaused', 'Deployment is paused')
-    if (!deployment.spec.paused && wasPaused) next = progressing('Unknown', 'DeploymentResumed', 'Deployment is resumed')
+    if (!deployment.spec.paused && wasPaused)
+      next = progressing('Unknown', 'DeploymentResumed', 'Deployment is resumed')
     if (!next) return deployment
     return setCondition(deployment, next)
   }
@@ -200,7 +216,13 @@ export function startDeploymentController(storage: Storage, runtime: Runtime): L
 
   function recreate(before: Family): number | undefined {
     const { deployment, old } = before
-    if (resize(deployment, old.map((set) => ({ set, replicas: 0 })))) return finish(familyOf(deployment))
+    if (
+      resize(
+        deployment,
+        old.map((set) => ({ set, replicas: 0 })),
+      )
+    )
+      return finish(familyOf(deployment))
     if (old.some(hasPods)) return finish(before)
     const family = ensureNewest(before)
     if (family.newest) resize(deployment, [{ set: family.newest, replicas: replicasOf(deployment) }])
@@ -209,9 +231,7 @@ export function startDeploymentController(storage: Storage, runtime: Runtime): L
   }
 
   function hasPods(set: ReplicaSet): boolean {
-    return storage
-      .list(PODS, { namespace: set.metadata.namespace })
-      .some((pod) => controllerOf(pod)?.uid === set.metadata.uid)
+    return pods.ownedBy(set.metadata.uid).length > 0
   }
 
   /** What happens while paused and when only the size changed: scaling, but no new template. */
@@ -223,7 +243,10 @@ export function startDeploymentController(storage: Storage, runtime: Runtime): L
       const only = active[0] ?? newest ?? [...old].sort(byAge).at(-1)
       if (only) resize(deployment, [{ set: only, replicas: replicasOf(deployment) }])
     } else if (newest && isSaturated(deployment, newest)) {
-      resize(deployment, old.map((set) => ({ set, replicas: 0 })))
+      resize(
+        deployment,
+        old.map((set) => ({ set, replicas: 0 })),
+      )
     } else if (isRolling(deployment)) {
       resize(deployment, scaleProportionally(deployment, all))
     }
@@ -296,7 +319,9 @@ export function startDeploymentController(storage: Storage, runtime: Runtime): L
   return {
     ...loop,
     stop() {
-      for (const stop of stops) stop()
+      unsubscribe()
+      sets.stop()
+      pods.stop()
       loop.stop()
     },
   }

@@ -1,5 +1,5 @@
 import type { Deployment, ReplicaSet } from '../objects.ts'
-import { byAge, boundsOf, DESIRED_REPLICAS, MAX_REPLICAS, replicasOf } from './arithmetic.ts'
+import { boundsOf, byAge, DESIRED_REPLICAS, MAX_REPLICAS, replicasOf } from './arithmetic.ts'
 import { sameTemplate } from './template.ts'
 
 /** The annotation that numbers a Deployment's templates in the order they were last made current. */
