@@ -1,0 +1,83 @@
+import { asKubeError } from '../../kube/kube-error.ts'
+import type { KubeObject } from '../../kube/object.ts'
+import type { Pair, WeightWrite } from '../router.ts'
+import { fail, failure, missingVirtualService, type VirtualServiceAccess } from './access.ts'
+import { describe, locateForRetreat, type PairInRoute, type Place } from './locate.ts'
+import { editsFor, operationsFor, type WeightEdit } from './patch.ts'
+
+/** Tries within one call; each but the first follows a write of somebody else that moved the destinations. */
+const ATTEMPTS = 6
+
+export interface Retreat {
+  access: VirtualServiceAccess
+  place: Place
+  pair: Pair
+  /** The object as the cache has it: good enough for the first try, because the patch tests where the destinations are. */
+  cached: KubeObject | undefined
+  /** Percent the canary may keep at most. */
+  weight: number
+  reason: string | undefined
+}
+
+/**
+ * Lowers the canary (I2): one patch without a read before it, which only the destinations' identity can refuse. When somebody moved
+ * them, the live object is read and patched again at once. Never raises a weight. Where the cache already shows what is wanted, or
+ * shows something that stands in the way, the live object decides.
+ */
+export async function retreat(request: Retreat): Promise<WeightWrite> {
+  const { access, place, pair, weight } = request
+  const manager = retreatManager(request.reason)
+  let object = request.cached
+  let live = false
+  let refusedAt: string | undefined
+  try {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      if (!object) {
+        object = await access.read()
+        live = true
+        if (!object) return fail(missingVirtualService(place))
+      }
+      const { pairs, problem } = locateForRetreat(object, place, pair)
+      const edits = loweringEdits(pairs, weight)
+      const resourceVersion = object.metadata.resourceVersion ?? ''
+      if (!live && (edits.length === 0 || problem)) {
+        object = undefined
+        continue
+      }
+      if (edits.length === 0) return problem ? fail(problem) : { ok: true, changed: false, resourceVersion }
+      try {
+        const written = await access.patch(operationsFor(edits), manager)
+        if (problem) return fail(problem)
+        return { ok: true, changed: true, resourceVersion: written.metadata.resourceVersion ?? '' }
+      } catch (error) {
+        const known = asKubeError(error)
+        if (!known?.isInvalid && !known?.isConflict) throw error
+        // The very object that was just read was refused: not a lost race, the server does not want this write.
+        if (known.isInvalid && refusedAt === resourceVersion && live) throw error
+        refusedAt = resourceVersion
+        object = undefined
+      }
+    }
+  } catch (error) {
+    return failure(error, place)
+  }
+  const message = `${describe(place)} changed ${ATTEMPTS} times while its weights were being written`
+  return { ok: false, transient: true, conflict: true, problem: { reason: 'WeightContested', message } }
+}
+
+/** The field manager of a retreat, by which a restarted controller knows it: at most 128 printable characters. */
+export function retreatManager(reason: string | undefined): string {
+  const clean = (reason ?? 'unknown').replaceAll(/[^A-Za-z0-9._-]+/g, '-')
+  return `sluice-retreat.${clean}`.slice(0, 128)
+}
+
+/** Edits for the routes in which the canary has more than it may keep; 0 where a pair is too coarse for the wanted weight. */
+function loweringEdits(pairs: readonly PairInRoute[], weight: number): WeightEdit[] {
+  return pairs.flatMap((pair) => {
+    const wanted = editsFor([pair], weight)
+    const fallback = wanted.ok ? wanted : editsFor([pair], 0)
+    const edits = fallback.ok ? fallback.edits : []
+    const lowers = edits.some((e) => e.destination === pair.canary && e.points < pair.canary.points)
+    return lowers ? edits : []
+  })
+}
