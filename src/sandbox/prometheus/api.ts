@@ -161,7 +161,8 @@ function metadata(loops: ScrapeLoop[], metric: string | undefined, limit: string
     for (const [name, entry] of loop.metadata) {
       if (metric && name !== metric) continue
       if (!found[name] && Object.keys(found).length >= most) continue
-      const known = (found[name] ??= [])
+      const known = found[name] ?? []
+      found[name] = known
       if (!known.some((other) => other.type === entry.type && other.help === entry.help)) known.push(entry)
     }
   }
