@@ -2,7 +2,7 @@ import { asKubeError } from '../../kube/kube-error.ts'
 import type { KubeObject } from '../../kube/object.ts'
 import type { Pair, WeightWrite } from '../router.ts'
 import { fail, failure, missingVirtualService, type VirtualServiceAccess } from './access.ts'
-import { describe, locateForRetreat, type PairInRoute, type Place } from './locate.ts'
+import { describe, locateForRetreat, type PairInRoute, type Place, type RetreatTargets } from './locate.ts'
 import { editsFor, operationsFor, type WeightEdit } from './patch.ts'
 
 /** Tries within one call; each but the first follows a write of somebody else that moved the destinations. */
@@ -37,7 +37,7 @@ export async function retreat(request: Retreat): Promise<WeightWrite> {
         live = true
         if (!object) return fail(missingVirtualService(place))
       }
-      const { pairs, problem } = locateForRetreat(object, place, pair)
+      const { pairs, problem } = targetsIn(object, place, pair)
       const edits = loweringEdits(pairs, weight)
       const resourceVersion = object.metadata.resourceVersion ?? ''
       if (!live && (edits.length === 0 || problem)) {
@@ -69,6 +69,13 @@ export async function retreat(request: Retreat): Promise<WeightWrite> {
 export function retreatManager(reason: string | undefined): string {
   const clean = (reason ?? 'unknown').replaceAll(/[^A-Za-z0-9._-]+/g, '-')
   return `sluice-retreat.${clean}`.slice(0, 128)
+}
+
+/** A DestinationRule that was changed under a rollout must not hide the canary: without a find, its host does not count. */
+function targetsIn(object: KubeObject, place: Place, pair: Pair): RetreatTargets {
+  const targets = locateForRetreat(object, place, pair)
+  if (targets.pairs.length > 0 || place.host === undefined) return targets
+  return locateForRetreat(object, { ...place, host: undefined }, pair)
 }
 
 /** Edits for the routes in which the canary has more than it may keep; 0 where a pair is too coarse for the wanted weight. */
