@@ -39,7 +39,10 @@ export function createLoop(runtime: Runtime, reconcile: (key: string) => number 
 
   function add(key: string, afterMs = 0): void {
     if (stopped) return
-    if (afterMs > 0) return addAfter(key, afterMs)
+    if (afterMs > 0) {
+      addAfter(key, afterMs)
+      return
+    }
     dirty.add(key)
     scheduled ??= setImmediate(drain)
   }

@@ -70,7 +70,7 @@ export function shrinkOld(deployment: Deployment, old: readonly ReplicaSet[], ne
   if (budget <= 0) return []
   const oldest = [...old].sort(byAge)
   const sizes = new Map(oldest.map((set) => [set, replicasOf(set)]))
-  const take = (total: number, limit: (set: ReplicaSet) => number) => {
+  const take = (total: number, limit: (set: ReplicaSet) => number): number => {
     let taken = 0
     for (const set of oldest) {
       const count = Math.min(total - taken, limit(set))
@@ -78,9 +78,11 @@ export function shrinkOld(deployment: Deployment, old: readonly ReplicaSet[], ne
       sizes.set(set, (sizes.get(set) ?? 0) - count)
       taken += count
     }
+    return taken
   }
-  take(budget, (set) => replicasOf(set) - (set.status.availableReplicas ?? 0))
-  take(available(all) - floor, (set) => sizes.get(set) ?? 0)
+  const cleaned = take(budget, (set) => replicasOf(set) - (set.status.availableReplicas ?? 0))
+  // The counts may be older than the wanted sizes: the budget, which rests on sizes, holds for both.
+  take(Math.min(budget - cleaned, available(all) - floor), (set) => sizes.get(set) ?? 0)
   return oldest
     .map((set) => ({ set, replicas: sizes.get(set) ?? 0 }))
     .filter(({ set, replicas }) => replicas !== replicasOf(set))
