@@ -1,8 +1,8 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -49,7 +49,11 @@ export async function startRealPrometheus(options: RealOptions): Promise<RealPro
     await run('promtool', ['tsdb', 'create-blocks-from', 'openmetrics', '--quiet', file, data])
   }
   const config = {
-    global: { scrape_interval: options.scrapeInterval ?? '1m', scrape_timeout: options.scrapeInterval ?? '10s', evaluation_interval: '1m' },
+    global: {
+      scrape_interval: options.scrapeInterval ?? '1m',
+      scrape_timeout: options.scrapeInterval ?? '10s',
+      evaluation_interval: '1m',
+    },
     scrape_configs: (options.scrape ?? []).map(({ job, address }) => ({
       job_name: job,
       static_configs: [{ targets: [address] }],

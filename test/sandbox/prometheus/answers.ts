@@ -34,7 +34,8 @@ export async function ask(url: string, path: string, parameters: Record<string, 
 /** Describes the first difference between two answers, or `undefined`. `tolerance` is relative; 0 means bit by bit. */
 export function difference(real: Answer, ours: Answer, tolerance: number): string | undefined {
   if ('error' in real || 'error' in ours) {
-    const of = (answer: Answer) => ('error' in answer ? `${answer.status} ${answer.errorType} ${comparable(answer)}` : 'data')
+    const of = (answer: Answer) =>
+      'error' in answer ? `${answer.status} ${answer.errorType} ${comparable(answer)}` : 'data'
     return of(real) === of(ours) ? undefined : `real: ${describe(real)}, ours: ${describe(ours)}`
   }
   if (real.resultType !== ours.resultType) return `real is a ${real.resultType}, ours a ${ours.resultType}`

@@ -16,7 +16,13 @@ export function testData(): TestSeries[] {
   const random = mulberry(42)
   const data: TestSeries[] = []
   const at = (i: number, jitter: number) => epochMs + i * scrapeMs + Math.floor(random() * jitter)
-  const add = (labels: Record<string, string>, from: number, to: number, jitter: number, value: (i: number) => number) => {
+  const add = (
+    labels: Record<string, string>,
+    from: number,
+    to: number,
+    jitter: number,
+    value: (i: number) => number,
+  ) => {
     const points: [number, number][] = []
     for (let i = from; i < to; i++) points.push([at(i, jitter), value(i)])
     data.push({ labels, points })
@@ -35,7 +41,12 @@ export function testData(): TestSeries[] {
     }
     add({ __name__: 'pod_info', pod, version: pod === 'c' ? 'v2' : 'v1', node: `n-${pod}` }, 0, 160, 1, () => 1)
     const counts = [0, 0, 0, 0]
-    const histogram: [string, number][] = [['0.1', 0.3], ['0.25', 0.6], ['0.5', 0.9], ['+Inf', 1]]
+    const histogram: [string, number][] = [
+      ['0.1', 0.3],
+      ['0.25', 0.6],
+      ['0.5', 0.9],
+      ['+Inf', 1],
+    ]
     const times = Array.from({ length: 160 }, (_, i) => at(i, 200))
     const drawn = times.map(() => {
       const n = Math.floor(random() * 20)

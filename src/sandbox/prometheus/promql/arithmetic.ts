@@ -31,8 +31,6 @@ export function arithmetic(op: ArithmeticOp, a: number, b: number): number {
       return a % b
     case '^':
       return goPow(a, b)
-    case 'atan2':
-      return Math.atan2(a, b)
   }
 }
 
@@ -87,5 +85,5 @@ export function nanFirst(a: number, b: number): number {
 
 /** Whether the result of an operator is another quantity than its operands, so that it loses the metric name. */
 export function dropsMetricName(op: BinaryOp): op is ArithmeticOp {
-  return ['+', '-', '*', '/', '%', '^', 'atan2'].includes(op)
+  return ['+', '-', '*', '/', '%', '^'].includes(op)
 }

@@ -111,7 +111,7 @@ export const aggregateOps = [
 ] as const
 export type AggregateOp = (typeof aggregateOps)[number]
 
-export const arithmeticOps = ['+', '-', '*', '/', '%', '^', 'atan2'] as const
+export const arithmeticOps = ['+', '-', '*', '/', '%', '^'] as const
 export const comparisonOps = ['==', '!=', '>', '<', '>=', '<='] as const
 export const setOps = ['and', 'or', 'unless'] as const
 export type ArithmeticOp = (typeof arithmeticOps)[number]

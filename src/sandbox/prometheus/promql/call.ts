@@ -33,7 +33,7 @@ export function call(engine: Engine, { name, args }: Call, timeline: Timeline): 
     const given = parameters.map((values) => values[step]!)
     switch (name) {
       case 'absent':
-        return vector.length > 0 ? [] : [{ labels: labelsOfAbsent(args[0]!), value: 1 }]
+        return vector.length > 0 ? [] : [{ labels: labelsOfAbsent(unwrap(args[0]!)), value: 1 }]
       case 'clamp':
         return clamp(vector, given[0]!, given[1]!)
       case 'sort':

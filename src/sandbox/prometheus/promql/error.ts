@@ -11,6 +11,6 @@ export class QueryError extends Error {
   }
 }
 
-export function executionError(message: string): QueryError {
-  return new QueryError('execution', message)
+export function executionError(message: string, cause?: unknown): QueryError {
+  return new QueryError('execution', message, { cause })
 }

@@ -4,8 +4,6 @@ import type { Vector } from './value.ts'
 
 type Mapping = (value: number, ...parameters: number[]) => number
 
-const degrees = 180 / Math.PI
-
 /** Functions that map each sample's value and drop the metric name; further arguments are scalars. */
 export const sampleFunctions: Readonly<Record<string, Mapping>> = {
   abs: Math.abs,
@@ -20,13 +18,13 @@ export const sampleFunctions: Readonly<Record<string, Mapping>> = {
   clamp_min: (value, min) => goMax(min!, value),
   cos: Math.cos,
   cosh: Math.cosh,
-  deg: (value) => value * degrees,
+  deg: (value) => (value * 180) / Math.PI,
   exp: Math.exp,
   floor: Math.floor,
   ln: Math.log,
   log10: Math.log10,
   log2: Math.log2,
-  rad: (value) => value / degrees,
+  rad: (value) => (value * Math.PI) / 180,
   round: (value, nearest = 1) => {
     // Dividing by the inverse keeps e.g. round(x, 0.1) exact; this is Prometheus's order of operations.
     const inverse = 1 / nearest

@@ -41,7 +41,7 @@ function compile(pattern: string): RegExp {
     return compileAnchored(pattern)
   } catch (error) {
     if (error instanceof UnsupportedRegexError) {
-      throw executionError(`invalid regular expression in label_replace(): ${pattern} (${error.message})`)
+      throw executionError(`invalid regular expression in label_replace(): ${pattern}`, error)
     }
     throw error
   }

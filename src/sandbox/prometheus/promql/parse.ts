@@ -12,6 +12,7 @@ import type {
   Matching,
   Subquery,
   TimeModifiers,
+  Unary,
   VectorSelector,
 } from './ast.ts'
 import { aggregateOps, isSetOp, unwrap } from './ast.ts'
@@ -244,11 +245,12 @@ function labelsOf(node: SyntaxNode, query: string): string[] {
   return names
 }
 
-function convertBinary(node: SyntaxNode, query: string): Binary {
+function convertBinary(node: SyntaxNode, query: string): Binary | Unary {
   const operator = node.firstChild!.nextSibling!
   const op = query.slice(operator.from, operator.to).toLowerCase() as BinaryOp
   if (node.getChild('FillModifier')) throw failAt(query, node.from, 'fill modifiers are not supported here')
-  if (['</', '>/'].includes(op)) throw failAt(query, operator.from, `operator "${op}" is not supported here`)
+  // Releases of Prometheus disagree on whether atan2 keeps the metric name.
+  if (['</', '>/', 'atan2'].includes(op)) throw failAt(query, operator.from, `operator "${op}" is not supported here`)
   const clause = node.getChild('MatchingModifierClause')
   const groups = clause?.getChildren('GroupingLabels') ?? []
   const matching: Matching = {
@@ -258,15 +260,19 @@ function convertBinary(node: SyntaxNode, query: string): Binary {
     group: clause?.getChild('GroupLeft') ? 'left' : clause?.getChild('GroupRight') ? 'right' : undefined,
     include: groups[1] ? labelsOf(groups[1], query) : [],
   }
+  const first = node.firstChild!
+  // The grammar reads a sign into a number, but in PromQL `^` binds tighter: -2 ^ 2 is -(2 ^ 2).
+  const negated = op === '^' && first.name === 'NumberDurationLiteral' && query[first.from] === '-'
+  const lhs = convert(first, query)
   const binary: Binary = {
     kind: 'binary',
     op,
-    lhs: convert(node.firstChild!, query),
+    lhs: negated && lhs.kind === 'number' ? { ...lhs, value: -lhs.value } : lhs,
     rhs: convert(node.lastChild!, query),
     bool: node.getChild('BoolModifier') != null,
     matching,
   }
   if (isSetOp(op) && binary.bool)
     throw failAt(query, node.from, 'bool modifier can only be used on comparison operators')
-  return binary
+  return negated ? { kind: 'unary', op: '-', expr: binary } : binary
 }
