@@ -1,0 +1,153 @@
+import { simpleGit } from 'simple-git'
+import type { Runtime } from '../runtime.ts'
+
+/** How every git child runs: where, with what environment, for how long. */
+export interface GitCommandOptions {
+  dir: string
+  runtime: Runtime
+  /** PATH, proxies and CA settings taken from our own environment; nothing else of it reaches git. */
+  inherit?: Record<string, string>
+}
+
+export interface GitRun {
+  input?: Buffer | string
+  environment?: Record<string, string>
+  /** Texts that must not appear in what is returned. */
+  secrets?: string[]
+  /** Milliseconds for the whole command, and without a byte of output. */
+  timeoutMs?: number
+  silenceMs?: number
+  signal?: AbortSignal
+}
+
+export interface GitAnswer {
+  /** Exit code of git, or -1 when it was killed or could not start. */
+  code: number
+  stdout: Buffer
+  /** What git said, secrets removed; for a killed command, why it was killed. */
+  stderr: string
+}
+
+/** Runs one git command; any exit code is an answer, never an exception. */
+export type Git = (args: string[], run?: GitRun) => Promise<GitAnswer>
+
+const baseEnvironment = {
+  PATH: '/usr/local/bin:/usr/bin:/bin',
+  LC_ALL: 'C.UTF-8',
+  GIT_CONFIG_NOSYSTEM: '1',
+  GIT_CONFIG_GLOBAL: '/dev/null',
+  GIT_TERMINAL_PROMPT: '0',
+  GIT_ALLOW_PROTOCOL: 'https:http:ssh:file',
+  GIT_PROTOCOL_FROM_USER: '0',
+  GIT_OPTIONAL_LOCKS: '0',
+  GIT_ASKPASS: '/bin/false',
+  GIT_NO_REPLACE_OBJECTS: '1',
+}
+
+/** Settings that no repository or user configuration can override: no hooks, no helpers, no background work. */
+const settings = {
+  'core.hooksPath': '/dev/null',
+  'core.fsmonitor': 'false',
+  'core.quotePath': 'false',
+  'credential.helper': '',
+  'gc.auto': '0',
+  'maintenance.auto': 'false',
+  'fetch.fsckObjects': 'false',
+  'fetch.writeCommitGraph': 'false',
+  'push.gpgSign': 'false',
+  'http.lowSpeedLimit': '1',
+  'http.lowSpeedTime': '30',
+  'protocol.ext.allow': 'never',
+  'submodule.recurse': 'false',
+}
+
+/** A way to run git in one folder. simple-git does the spawning; its guards stay on for everything not listed here. */
+export function gitIn({ dir, runtime, inherit = {} }: GitCommandOptions): Git {
+  return async (args, run = {}) => {
+    const { timeoutMs = 60_000, silenceMs = timeoutMs, secrets = [] } = run
+    const environment = withSettings({ ...baseEnvironment, HOME: dir, ...inherit, ...run.environment })
+    const deadline = new AbortController()
+    const done = new AbortController()
+    let killed: string | undefined
+    const kill = (why: string) => {
+      killed ??= why
+      deadline.abort()
+    }
+    const onAbort = () => kill('stopped')
+    run.signal?.addEventListener('abort', onAbort, { once: true })
+    if (run.signal?.aborted) onAbort()
+    runtime.sleep(timeoutMs, done.signal).then(
+      () => kill(`no answer within ${Math.round(timeoutMs / 1000)} s`),
+      () => undefined,
+    )
+    let answer: { stdOut: Buffer[]; stdErr: Buffer[]; exitCode: number } | undefined
+    let failure: unknown
+    try {
+      await simpleGit({
+        baseDir: dir,
+        abort: deadline.signal,
+        timeout: { block: silenceMs },
+        completion: { onClose: true, onExit: 1_000 },
+        input: () => run.input ?? '',
+        allowEnvironment: Object.keys(environment),
+        unsafe: {
+          allowUnsafeAskPass: true,
+          allowUnsafeConfigEnvCount: true,
+          allowUnsafeConfigPaths: true,
+          allowUnsafeCredentialHelper: true,
+          allowUnsafeFsMonitor: true,
+          allowUnsafeHooksPath: true,
+          allowUnsafeProtocolOverride: true,
+          allowUnsafeSshCommand: true,
+        },
+        errors: (error, result) => {
+          answer = result
+          return error instanceof Error ? error : undefined
+        },
+      })
+        .env(environment)
+        .raw(args)
+    } catch (error) {
+      failure = error
+    } finally {
+      done.abort()
+      run.signal?.removeEventListener('abort', onAbort)
+    }
+    const said = answer ? Buffer.concat(answer.stdErr).toString('utf8') : ''
+    const why = killed ?? (failure === undefined ? undefined : messageOf(failure))
+    return {
+      code: why === undefined ? (answer?.exitCode ?? -1) : -1,
+      stdout: answer ? Buffer.concat(answer.stdOut) : Buffer.alloc(0),
+      stderr: scrub(why === undefined ? said : `${said}\nfatal: ${why}`.trim(), secrets),
+    }
+  }
+}
+
+/** Numbers the fixed settings into GIT_CONFIG_*, after those the caller brought. */
+function withSettings(environment: Record<string, string>): Record<string, string> {
+  const result = { ...environment }
+  let count = Number(result.GIT_CONFIG_COUNT ?? 0)
+  for (const [key, value] of Object.entries(settings)) {
+    result[`GIT_CONFIG_KEY_${count}`] = key
+    result[`GIT_CONFIG_VALUE_${count}`] = value
+    count += 1
+  }
+  result.GIT_CONFIG_COUNT = String(count)
+  return result
+}
+
+/** Replaces every secret, and the password of any URL, with `***`. */
+export function scrub(text: string, secrets: string[]): string {
+  let result = text
+  for (const secret of [...secrets].sort((a, b) => b.length - a.length)) result = result.replaceAll(secret, '***')
+  return result
+    .replace(/([a-z][a-z0-9+.-]*:\/\/[^/:@\s]*):[^/@\s]+@/gi, '$1:***@')
+    .replace(/(authorization:\s*(?:basic|bearer)\s+)\S+/gi, '$1***')
+}
+
+function messageOf(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).replace(
+    /^block timeout reached$/i,
+    'the remote stalled',
+  )
+}

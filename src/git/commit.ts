@@ -1,0 +1,81 @@
+/** One commit as the log tells it. */
+export interface Commit {
+  sha: string
+  parents: string[]
+  author: { name: string; email: string }
+  /** Author and committer time, epoch ms. */
+  authoredAt: number
+  committedAt: number
+  /** The whole message, as written. */
+  message: string
+}
+
+/** For `git log -z`: fields that cannot contain NUL, separated by it. */
+export const logFormat = '--format=%H%x00%P%x00%an%x00%ae%x00%at%x00%ct%x00%B'
+
+const fieldCount = 7
+
+/** Reads what `git log -z` prints in `logFormat`. */
+export function parseLog(output: string): Commit[] {
+  const fields = output.split('\0')
+  const commits: Commit[] = []
+  for (let i = 0; i + fieldCount <= fields.length; i += fieldCount) {
+    const [sha, parents, name, email, authored, committed, message] = fields.slice(i, i + fieldCount)
+    commits.push({
+      sha: sha!.trim(),
+      parents: parents!.split(' ').filter((parent) => parent !== ''),
+      author: { name: name!, email: email! },
+      authoredAt: Number(authored) * 1000,
+      committedAt: Number(committed) * 1000,
+      message: message!,
+    })
+  }
+  return commits
+}
+
+/** `Dana <dana@example.com>`: how people are named in status, conflicts and commits. */
+export function authorOf(commit: Commit): string {
+  return `${commit.author.name} <${commit.author.email}>`
+}
+
+export interface Author {
+  name: string
+  email: string
+}
+
+/** A commit to be made: whole files, by path; everything else of the parent's tree stays. */
+export interface Draft {
+  message: string
+  author: Author
+  /** Epoch ms. */
+  at: number
+  files: { path: string; content: Buffer; mode: string }[]
+}
+
+/**
+ * The input of `git fast-import` that makes `drafts` one after the other on top of `parent` and answers
+ * with their object names, one line each. https://git-scm.com/docs/git-fast-import#_input_format
+ */
+export function fastImport(ref: string, parent: string, drafts: Draft[]): Buffer {
+  const parts: (Buffer | string)[] = ['feature done\n']
+  drafts.forEach((draft, i) => {
+    const who = `${plain(draft.author.name) || 'Sluice'} <${plain(draft.author.email)}> ${Math.floor(draft.at / 1000)} +0000`
+    const message = Buffer.from(draft.message, 'utf8')
+    parts.push(`commit ${ref}\nmark :${i + 1}\nauthor ${who}\ncommitter ${who}\n`)
+    parts.push(`data ${message.length}\n`, message, `\nfrom ${i === 0 ? parent : `:${i}`}\n`)
+    for (const file of draft.files) {
+      parts.push(`M ${file.mode} inline ${quoted(file.path)}\ndata ${file.content.length}\n`, file.content, '\n')
+    }
+    parts.push(`\nget-mark :${i + 1}\n`)
+  })
+  parts.push('done\n')
+  return Buffer.concat(parts.map((part) => (typeof part === 'string' ? Buffer.from(part, 'utf8') : part)))
+}
+
+function plain(text: string): string {
+  return text.replace(/[<>\u0000-\u001f\u007f]+/g, ' ').trim()
+}
+
+function quoted(path: string): string {
+  return `"${path.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')}"`
+}

@@ -1,0 +1,108 @@
+import type { Problem } from '../errors.ts'
+
+/**
+ * What became of a command that talks to the remote. `transient`: worth trying again unchanged.
+ * `lostRace`: somebody pushed first. `corrupt`: our own clone is damaged and must be made anew.
+ */
+export type GitFailure =
+  | { kind: 'lostRace' }
+  | { kind: 'corrupt'; detail: string }
+  | { kind: 'locked'; detail: string }
+  | { kind: 'problem'; problem: Problem; transient: boolean }
+
+const lostRace = [
+  /\[rejected\].*\((fetch first|non-fast-forward|stale info)\)/,
+  /\[remote rejected\].*\((cannot lock ref|failed to update ref|incorrect old value|reference already exists|fetch first|failed to lock)/,
+  /cannot lock ref .* but expected/,
+  /remote ref is at .* but expected/,
+]
+const protectedBranch = [
+  /protected branch/i,
+  /hook declined/i,
+  /GH00[0-9]/,
+  /not allowed to push/i,
+  /branch is locked/i,
+  /\[remote rejected\]/,
+  /refusing to update checked out branch/i,
+  /denyCurrentBranch/,
+]
+const auth = [
+  /Authentication failed/i,
+  /could not read (Username|Password)/i,
+  /terminal prompts disabled/i,
+  /Permission denied \(/,
+  /The requested URL returned error: (401|403)/,
+  /Host key verification failed/,
+  /HTTP Basic: Access denied/i,
+  /Load key .* (error in libcrypto|invalid format)/,
+  /Permission to .* denied/i,
+]
+const missingRepository = [
+  /repository .* not found/i,
+  /does not appear to be a git repository/,
+  /The requested URL returned error: (404|410)/,
+]
+const corrupt = [
+  /not a git repository|directory that does not exist/,
+  /object file .* is empty/,
+  /loose object .* is corrupt/,
+  /inflate: data stream error/,
+  /bad object/,
+  /unable to (read tree|parse commit|find [0-9a-f]{7,})/,
+  /(packfile|pack) .* (is corrupt|cannot be accessed|does not match index|is far too short)/i,
+  /index file .* is too small/,
+  /unresolved deltas|did not receive expected object|missing (blob|tree|commit)/i,
+  /bad config|error: .*shallow.* (corrupt|invalid)/i,
+  /Could not read [0-9a-f]{40}|Failed to traverse parents|shallow file has changed/i,
+  /broken ref|bad ref|reference broken|unable to resolve reference/,
+]
+
+/** Sorts the words of git and of the server. `text` must already be free of secrets. */
+export function classify(text: string, context: { url: string; branch?: string }): GitFailure {
+  const matches = (patterns: RegExp[]) => patterns.some((pattern) => pattern.test(text))
+  const problem = (reason: Problem['reason'], message: string, transient: boolean): GitFailure => ({
+    kind: 'problem',
+    problem: { reason, message },
+    transient,
+  })
+  const said = lastWords(text)
+  if (/Unable to create '.*\.lock': File exists/.test(text)) return { kind: 'locked', detail: said }
+  if (matches(lostRace)) return { kind: 'lostRace' }
+  if (/couldn't find remote ref|Remote branch .* not found|no such ref was fetched/i.test(text)) {
+    return problem('GitBranchMissing', `${context.url} has no branch "${context.branch ?? ''}"`, true)
+  }
+  if (matches(protectedBranch)) {
+    return problem(
+      'GitProtected',
+      `${context.url} refused the push to ${context.branch ?? 'the branch'}: ${said}`,
+      false,
+    )
+  }
+  if (matches(auth)) return problem('GitAuth', `${context.url} refused our credentials: ${said}`, true)
+  if (matches(missingRepository))
+    return problem('GitUnreachable', `there is no repository at ${context.url}: ${said}`, true)
+  if (matches(corrupt)) return { kind: 'corrupt', detail: said }
+  return problem('GitUnreachable', `${context.url} does not answer: ${said}`, true)
+}
+
+/** The line that says most, short enough for a status message: what the server or a hook printed, else git's own last error. */
+function lastWords(text: string): string {
+  const lines = text
+    .split(/\r?\n|\r/)
+    .map((line) => line.trim())
+    .filter(
+      (line) => line !== '' && !/^(hint:|To |Done$|Counting|Writing|Total|error: failed to push some refs)/.test(line),
+    )
+  const remote = lines
+    .filter((line) => /^remote:/.test(line))
+    .map((line) => line.replace(/^remote:\s*(error:\s*)?/, ''))
+  const fatal = lines.find((line) => /^(fatal|error):/.test(line))?.replace(/^(fatal|error):\s*/, '')
+  const words = [
+    ...new Set([...remote.filter((line) => line !== ''), fatal ?? lines.at(-1) ?? 'no reason given']),
+  ].join('; ')
+  const clean = words
+    .replace(/[\u0000-\u001f\u007f]+/g, ' ')
+    .replace(/\s+/g, ' ')
+    .replace(/[.;\s]+$/, '')
+  return clean.length > 300 ? `${clean.slice(0, 297)}...` : clean
+}

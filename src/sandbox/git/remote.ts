@@ -1,0 +1,120 @@
+import { execFile } from 'node:child_process'
+import { chmod, mkdir, stat, writeFile } from 'node:fs/promises'
+import { createServer, type Server } from 'node:http'
+import type { Socket } from 'node:net'
+import { basename, dirname, join, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { promisify } from 'node:util'
+import { gitHttpBackend } from './cgi.ts'
+import { createFaults, type GitFaults } from './faults.ts'
+
+export interface GitRemoteOptions {
+  /** Folder of the bare repository; made when it does not exist. Its name should end in `.git`. */
+  dir: string
+  /** The branch that HEAD names. */
+  branch?: string
+  /** 0, the default, takes any free port. */
+  port?: number
+  /** Asked of every request by basic authentication, when given. */
+  credentials?: { username: string; password: string }
+}
+
+/** A Git remote of the sandbox: a bare repository served over smart HTTP on loopback. */
+export interface GitRemote {
+  /** http://127.0.0.1:<port>/<name> */
+  url: string
+  fileUrl: string
+  dir: string
+  faults: GitFaults
+  stop(): Promise<void>
+}
+
+const run = promisify(execFile)
+
+/** Hooks see why pushes are declined through a file, so that the switch also works for file:// remotes. */
+const preReceive = `#!/bin/sh
+reason="$(dirname "$0")/../sluice-reject"
+if [ -s "$reason" ]; then cat "$reason" >&2; exit 1; fi
+if [ -n "$SLUICE_REJECT_PUSH" ]; then echo "$SLUICE_REJECT_PUSH" >&2; exit 1; fi
+`
+
+/** Starts a remote that only this machine can reach. */
+export async function startGitRemote(options: GitRemoteOptions): Promise<GitRemote> {
+  const dir = resolve(options.dir)
+  await initialise(dir, options.branch ?? 'main')
+  const faults = createFaults()
+  const sockets = new Set<Socket>()
+  const server = createServer((request, response) => {
+    void answer().catch(() => response.destroy())
+    async function answer(): Promise<void> {
+      if (faults.down) return void request.socket.destroy()
+      if (faults.delayMs === Number.POSITIVE_INFINITY) return
+      if (faults.delayMs > 0) await new Promise((done) => setTimeout(done, faults.delayMs))
+      if (faults.status !== undefined) return void response.writeHead(faults.status).end()
+      const user = userOf(request.headers.authorization, options.credentials)
+      if (user === undefined) {
+        return void response.writeHead(401, { 'www-authenticate': 'Basic realm="git"' }).end('unauthorized\n')
+      }
+      const push = request.method === 'POST' && (request.url ?? '').endsWith('/git-receive-pack')
+      const loseAnswer = push && faults.loseAnswers > 0
+      if (loseAnswer) faults.loseAnswers -= 1
+      const environment: Record<string, string> =
+        faults.rejectPush === undefined ? {} : { SLUICE_REJECT_PUSH: faults.rejectPush }
+      gitHttpBackend(request, response, { projectRoot: dirname(dir), user, environment, loseAnswer })
+    }
+  })
+  server.on('connection', (socket) => {
+    sockets.add(socket)
+    socket.on('close', () => sockets.delete(socket))
+    if (faults.down) socket.destroy()
+  })
+  const port = await listen(server, options.port ?? 0)
+  return {
+    url: `http://127.0.0.1:${port}/${basename(dir)}`,
+    fileUrl: pathToFileURL(dir).href,
+    dir,
+    faults,
+    stop: () =>
+      new Promise((done) => {
+        for (const socket of sockets) socket.destroy()
+        server.close(() => done())
+      }),
+  }
+}
+
+async function initialise(dir: string, branch: string): Promise<void> {
+  const exists = await stat(join(dir, 'HEAD')).then(
+    () => true,
+    () => false,
+  )
+  if (!exists) {
+    await mkdir(dir, { recursive: true })
+    await run('git', ['init', '--quiet', '--bare', `--initial-branch=${branch}`, dir])
+  }
+  for (const [key, value] of [
+    ['http.receivepack', 'true'],
+    ['uploadpack.allowAnySHA1InWant', 'true'],
+    ['receive.denyNonFastForwards', 'true'],
+  ] as const) {
+    await run('git', ['-C', dir, 'config', key, value])
+  }
+  await mkdir(join(dir, 'hooks'), { recursive: true })
+  await writeFile(join(dir, 'hooks', 'pre-receive'), preReceive)
+  await chmod(join(dir, 'hooks', 'pre-receive'), 0o755)
+}
+
+function userOf(header: string | undefined, wanted: GitRemoteOptions['credentials']): string | undefined {
+  if (wanted === undefined) return 'anonymous'
+  const expected = `Basic ${Buffer.from(`${wanted.username}:${wanted.password}`).toString('base64')}`
+  return header === expected ? wanted.username : undefined
+}
+
+function listen(server: Server, port: number): Promise<number> {
+  return new Promise((resolvePort, reject) => {
+    server.once('error', reject)
+    server.listen(port, '127.0.0.1', () => {
+      const address = server.address()
+      resolvePort(typeof address === 'object' && address ? address.port : port)
+    })
+  })
+}
