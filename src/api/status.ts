@@ -113,6 +113,7 @@ export const rolloutStatus = z
           description: 'Milliseconds of the hold that have counted up to heldAt (or for good, when the clock stands).',
         }),
         heldAt: time('Since when the clock of the hold runs; absent while it stands.').optional(),
+        suspendedMs: z.number().optional().meta({ description: 'Milliseconds of this step spent suspended.' }),
         waived: z.string().optional().meta({ description: 'Why hold and minRequests of this step are waived.' }),
         approvedBy: z.array(z.string()).optional().meta({ description: 'Who approved this step.' }),
         entering: z
@@ -133,6 +134,7 @@ export const rolloutStatus = z
       .object({ count: z.int(), at: time('When.'), by: z.string(), index: z.int(), settled: z.boolean().optional() })
       .optional()
       .meta({ description: 'Somebody else lowered the canary’s weight.' }),
+    asks: z.int().optional().meta({ description: 'Counts the questions asked in this attempt that are closed; each question is another digest.' }),
     unreadySince: time('Since when no canary pod has been ready while it carries traffic.').optional(),
     waiveHolds: z.boolean().optional().meta({ description: 'A person asked to end all remaining holds.' }),
     analysis: z.array(sliStatus).max(40).optional(),

@@ -1,5 +1,4 @@
 import type { PendingCommit, RolloutStatus } from '../api/status.ts'
-import type { Problem } from '../errors.ts'
 import type { Memory } from './observation.ts'
 
 /**
@@ -55,7 +54,8 @@ export interface ApprovalQuestion {
   to: number
   required: number
   allowed: string[]
-  expiresAfterMs: number
+  /** When the question closes, epoch ms. */
+  expiresAt: number
   onExpiry: 'Reject' | 'Hold'
   separationOfDuties: boolean
   /** Who may not be the only approver. */
@@ -77,10 +77,7 @@ export interface Plan {
   measuring: boolean
 }
 
-/** `setWeight` decides whether the status holds; the rest may fail without changing what is true. */
+/** Whether the planned status is only true once this effect has been done; the others may fail and are tried again. */
 export function isRequired(effect: Effect): boolean {
-  return effect.kind === 'setWeight' || effect.kind === 'addFinalizer' || effect.kind === 'askApproval'
+  return effect.kind === 'setWeight' || effect.kind === 'addFinalizer'
 }
-
-/** A sentence with its cause and its way out; see errors.ts. */
-export type { Problem }

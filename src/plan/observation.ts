@@ -31,8 +31,6 @@ export interface Observation {
   approval?: ApprovalObservation
   /** The annotation sluice.dev/request, when there is one. */
   request?: RequestObservation
-  /** Why the world outside says no: closed windows and Rollouts this one depends on. Empty when open. */
-  gates: { window?: string; dependency?: string }
 }
 
 export type WorkloadObservation =
@@ -60,6 +58,8 @@ export interface RevisionObservation extends RevisionRecord {
 export interface TrafficObservation {
   /** Weight of every subset in the owned routes, as percent of the route; the greatest where routes differ. */
   shares: Record<string, number>
+  /** The route as a whole cannot be owned (it is missing, delegates, is ambiguous). */
+  problem?: Problem
   /** The pair stable / recorded canary, when a canary is recorded. */
   recorded?: PairObservation
   /** The pair stable / desired, when they differ. */

@@ -1,0 +1,147 @@
+import type { PendingCommit } from '../api/status.ts'
+import { opOf } from './digest.ts'
+import type { StateFile } from './effects.ts'
+import { event, iso, percent, type Turn } from './turn.ts'
+
+/** Does this Rollout commit at all? */
+export function writesGit(turn: Turn): boolean {
+  return turn.o.git.mode !== 'Off'
+}
+
+/** Must a forward weight be in Git before traffic moves (I3)? */
+export function gitLeads(turn: Turn): boolean {
+  return turn.o.git.mode === 'Push' && turn.o.git.commits === 'EveryStep'
+}
+
+interface Draft {
+  kind: PendingCommit['kind']
+  subject: string
+  weights?: { weight: number }
+  desired?: PendingCommit['desired']
+  trailers?: Record<string, string | undefined>
+}
+
+/** Records that a commit is owed. It is made by the outbox, which is derived from status: an outage loses nothing. */
+export function owe(turn: Turn, draft: Draft): PendingCommit | undefined {
+  if (!writesGit(turn)) return undefined
+  const { status, o, now } = turn
+  status.move = (status.move ?? 0) + 1
+  const entry: PendingCommit = {
+    op: opOf(turn, draft.kind),
+    kind: draft.kind,
+    subject: draft.subject,
+    trailers: present({ Revision: status.canary?.revision, ...draft.trailers }),
+    at: iso(now),
+  }
+  if (draft.weights && status.stable && status.canary) {
+    entry.weights = { stable: status.stable.name, canary: status.canary.name, weight: draft.weights.weight }
+  }
+  if (draft.desired) entry.desired = draft.desired
+  if (o.git.tip) entry.base = o.git.tip
+  if (status.git?.accepted) entry.accept = status.git.accepted
+  status.git = { ...status.git, pending: [...(status.git?.pending ?? []), entry].slice(-50) }
+  return entry
+}
+
+/** Takes what became of submitted commits into the status. */
+export function absorbResults(turn: Turn): void {
+  const { git } = turn.status
+  if (!git?.pending) return
+  const left: PendingCommit[] = []
+  for (const entry of git.pending) {
+    const result = turn.o.git.results[entry.op]
+    if (result?.state === 'Done') {
+      if (result.sha) {
+        git.lastCommit = result.sha
+        git.lastCommitAt = iso(result.at)
+        event(turn, 'Normal', 'Committed', `${entry.subject} (${result.sha.slice(0, 8)})`)
+      }
+      if (result.note) event(turn, 'Warning', 'CommitIncomplete', result.note)
+      // An intent's commit stays listed until the intent is carried out: that it is in Git is what lets traffic move.
+      if (turn.status.step?.entering?.op === entry.op) left.push(entry)
+    } else if (
+      result &&
+      result.state !== 'Waiting' &&
+      (entry.void || result.state === 'Conflict') &&
+      entry.kind !== 'step'
+    ) {
+      event(
+        turn,
+        'Warning',
+        'NotCommitted',
+        `${entry.subject}: ${result.state === 'Conflict' ? result.message : result.problem.message}`,
+      )
+    } else {
+      const reason =
+        result?.state === 'Waiting' ? result.message : result?.state === 'Refused' ? result.problem.message : undefined
+      left.push({ ...entry, reason })
+    }
+  }
+  git.pending = left.map((entry) => compact(entry))
+}
+
+/** Asks for every owed commit that may be made now. A commit of an intent is asked for by the intent alone, after its gates. */
+export function submitOwed(turn: Turn): void {
+  const { git } = turn.status
+  if (!git || !writesGit(turn)) return
+  const entering = turn.status.step?.entering
+  for (const entry of git.pending ?? []) {
+    if (entry.op !== entering?.op) turn.effects.push({ kind: 'commit', entry, memory: stateFile(turn) })
+  }
+  git.committed = (git.pending ?? []).length === 0
+  const stuck = turn.o.git.problem ?? (git.pending ?? []).find((e) => e.reason)
+  const message = stuck && ('message' in stuck ? stuck.message : stuck.reason)
+  if (message && !git.committed) git.message = message
+  else delete git.message
+}
+
+/** What the repository remembers, so that a cluster rebuilt from it knows what is good and what is not. */
+export function stateFile(turn: Turn): StateFile {
+  const { stable, canary, step, knownBad = [], lastOutcome, attempt, analysis = [] } = turn.status
+  return compact({
+    stable: stable && compact({ revision: stable.revision, name: stable.name, hash: stable.hash, image: stable.image }),
+    step:
+      canary && step
+        ? { index: step.entering?.index ?? step.index, weight: step.entering?.weight ?? step.weight }
+        : undefined,
+    outcome: lastOutcome && {
+      revision: lastOutcome.revision,
+      result: lastOutcome.result,
+      reason: lastOutcome.reason,
+      message: lastOutcome.message,
+      at: lastOutcome.at,
+    },
+    knownBad: knownBad.map(({ revision, name, hash, reason, at }) => ({ revision, name, hash, reason, at })),
+    attempt,
+    evidence: analysis.map(
+      (sli) => `${sli.name}: ${sli.verdict}, ${sli.observed ?? 'no data'} against ${sli.objective}`,
+    ),
+    approvals: (step?.entering?.approvedBy ?? step?.approvedBy ?? []).map(
+      (by) => `${by} (step ${step?.entering?.index ?? step?.index})`,
+    ),
+  })
+}
+
+/** `10% → 50%`, as subjects and messages say it. */
+export function moveText(from: number, to: number): string {
+  return `${percent(from)} → ${percent(to)}`
+}
+
+/** Evidence so far, one line per SLI, for commits and questions. */
+export function evidenceLines(turn: Turn): string[] {
+  return turn.o.analysis.slis.map(
+    (sli) =>
+      `${sli.name} ${sli.observed ?? 'no data'} (objective ${sli.objective}), ${sli.good + sli.bad} requests, ${sli.verdict}`,
+  )
+}
+
+function present(trailers: Record<string, string | undefined>): Record<string, string> {
+  const entries = Object.entries(trailers).flatMap(([key, value]): [string, string][] =>
+    value === undefined ? [] : [[key, value]],
+  )
+  return Object.fromEntries(entries)
+}
+
+function compact<T extends object>(value: T): T {
+  return Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined)) as T
+}

@@ -1,0 +1,133 @@
+import { owe } from './commits.ts'
+import { closeApproval, voidIntent } from './retreat.ts'
+import { positionOf, sameWeight } from './steps.ts'
+import { type Decision, event, flightPair, iso, type Pair, percent, type Rule, type Turn } from './turn.ts'
+
+/** Somebody else's lowering may happen this often in one step before Sluice stops arguing. */
+const LOWERINGS = 3
+
+/**
+ * The live weight is not the recorded one. Above: put back at once. Below: somebody's retreat, which is respected:
+ * the position becomes the live one and every gate has to open again before anything is raised.
+ */
+export const drift: Rule = (turn) => {
+  const { status } = turn
+  const pair = flightPair(turn)
+  if (!status.canary || !status.step || !pair) return undefined
+  if (sameWeight(pair.weight, status.step.weight, pair.sum) && !(pair.uneven && pair.weight > 0)) return undefined
+  if (pair.weight > status.step.weight || pair.uneven) return raised(turn, pair)
+  return lowered(turn, pair)
+}
+
+function raised(turn: Turn, pair: Pair): Decision {
+  const { status } = turn
+  const wanted = status.step?.weight ?? 0
+  const by = pair.writer?.manager ?? 'somebody'
+  turn.effects.push({
+    kind: 'setWeight',
+    stable: pair.stable,
+    canary: pair.canary,
+    weight: wanted,
+    direction: 'retreat',
+    reason: 'Drift',
+  })
+  const message = pair.uneven
+    ? `the routes did not split alike (last written by ${by}); all put back to ${percent(wanted)}`
+    : `${by} raised ${status.canary?.name} to ${percent(pair.weight)}; put back to ${percent(wanted)}`
+  event(turn, 'Warning', 'WeightRaised', message)
+  return { phase: status.paused ? 'Paused' : 'Progressing', reason: 'WeightRaised', message, requeueAfterMs: 0 }
+}
+
+function lowered(turn: Turn, pair: Pair): Decision {
+  const { status, now, spec, o } = turn
+  const before = status.step
+  const by = pair.writer?.manager ?? 'somebody'
+  const index = before?.index ?? 0
+  const count = (status.lowered && status.lowered.index >= index ? status.lowered.count : 0) + 1
+  voidIntent(turn, false)
+  closeApproval(turn, `${by} lowered the weight`)
+  status.step = {
+    index: positionOf(spec.steps, pair.weight, pair.sum),
+    weight: pair.weight,
+    since: iso(now),
+    heldMs: 0,
+    heldAt: iso(now),
+  }
+  status.lowered = { count, at: iso(now), by, index: Math.max(index, status.lowered?.index ?? 0) }
+  const message = `${by} lowered ${status.canary?.name} from ${percent(before?.weight ?? 0)} to ${percent(pair.weight)}`
+  event(turn, 'Warning', 'WeightLowered', message)
+  owe(turn, {
+    kind: 'restore',
+    subject: `${o.rollout.name}: ${percent(before?.weight ?? 0)} → ${percent(pair.weight)} (${o.rollout.namespace}): lowered by ${by}`,
+    weights: { weight: pair.weight },
+    trailers: { Step: `${status.step.index}/${spec.steps.length}` },
+  })
+  if (count >= LOWERINGS || o.analysis.slis.some((sli) => sli.gap)) return contest(turn, by, count)
+  return {
+    phase: 'Progressing',
+    reason: 'WeightLowered',
+    message: `${message}; nothing is raised before the evidence is complete and every gate has opened again`,
+    requeueAfterMs: 0,
+  }
+}
+
+/** Stops arguing about weights until a person says `resume`. */
+export function contest(turn: Turn, by: string, count: number): Decision {
+  const message =
+    count >= LOWERINGS
+      ? `${by} has lowered the weight ${count} times in one step; nothing moves until somebody says resume`
+      : `${by} lowered the weight and the evidence up to then has a gap; nothing moves until somebody says resume`
+  turn.status.paused = { reason: 'WeightContested', message, at: iso(turn.now), by }
+  turn.effects.push({ kind: 'notify', topic: 'paused', message })
+  return { phase: 'Paused', reason: 'WeightContested', message }
+}
+
+/** A person changed an owned weight in Git: theirs wins (I13). A lower one is followed at once. */
+export const gitConflict: Rule = (turn) => {
+  const { o, status, now } = turn
+  const step = status.step
+  if (!status.canary || !step) return undefined
+  const entering = step.entering
+  const result = entering && o.git.results[entering.op]
+  const refused = result?.state === 'Conflict' ? result : undefined
+  const conflict =
+    o.git.conflict ??
+    (refused ? { weight: refused.weight ?? step.weight, commit: refused.commit, author: refused.author } : undefined)
+  if (!conflict || conflict.commit === status.git?.accepted || conflict.commit === status.paused?.commit)
+    return undefined
+  const pair = flightPair(turn)
+  const message = `${conflict.author} set the weight of ${status.canary.name} to ${percent(conflict.weight)} in Git (${conflict.commit.slice(0, 8)})`
+  const fallback = structuredClone(status)
+  voidIntent(turn, false)
+  closeApproval(turn, message)
+  status.paused = { reason: 'GitConflict', message, by: conflict.author, at: iso(now), commit: conflict.commit }
+  event(turn, 'Warning', 'GitConflict', message)
+  turn.effects.push({ kind: 'notify', topic: 'paused', message })
+  if (pair && conflict.weight < pair.weight && !sameWeight(conflict.weight, pair.weight, pair.sum)) {
+    turn.effects.unshift({
+      kind: 'setWeight',
+      stable: pair.stable,
+      canary: pair.canary,
+      weight: conflict.weight,
+      direction: 'retreat',
+      reason: 'GitConflict',
+    })
+    status.step = {
+      index: positionOf(turn.spec.steps, conflict.weight, pair.sum),
+      weight: conflict.weight,
+      since: iso(now),
+      heldMs: 0,
+    }
+    return {
+      phase: 'Paused',
+      reason: 'GitConflict',
+      message: `${message}; followed at once, nothing else moves until somebody says resume`,
+      fallback,
+    }
+  }
+  return {
+    phase: 'Paused',
+    reason: 'GitConflict',
+    message: `${message}; nothing moves until it is put back or somebody says resume`,
+  }
+}

@@ -1,0 +1,122 @@
+import { parseDuration } from '../api/duration.ts'
+import { type RolloutSpec, rolloutSpec } from '../api/rollout.ts'
+import type { RolloutStatus } from '../api/status.ts'
+import { errors } from '../errors.ts'
+import { absorb } from './absorb.ts'
+import { breach } from './breach.ts'
+import { submitOwed } from './commits.ts'
+import { conditionsOf } from './conditions.ts'
+import { drift, gitConflict } from './drift.ts'
+import type { Plan } from './effects.ts'
+import { forward, insufficientData, pause } from './forward.ts'
+import type { Observation } from './observation.ts'
+import { abort, deletion, invalid, newRevision, revert, suspension } from './outside.ts'
+import { unfinishedRetreat } from './retreat.ts'
+import { adoption, idle, start } from './start.ts'
+import type { Decision, Rule, Turn } from './turn.ts'
+
+/** The first rule that speaks names the outcome; the order is the order of DESIGN "Which rule speaks". */
+const rules: readonly Rule[] = [
+  deletion,
+  suspension,
+  unfinishedRetreat,
+  revert,
+  breach,
+  abort,
+  newRevision,
+  drift,
+  gitConflict,
+  adoption,
+  idle,
+  invalid,
+  pause,
+  start,
+  insufficientData,
+  forward,
+]
+
+/**
+ * Decides what to do about one Rollout: pure, so the same input gives the same plan on any machine at any time.
+ * The controller, `sluice plan`, `sluice simulate` and the tests all call this one function.
+ *
+ * @param recorded the status as it was written last; not changed
+ * @param observation everything that is known now
+ * @param now epoch milliseconds
+ */
+export function plan(recorded: RolloutStatus, observation: Observation, now: number): Plan {
+  const spec = observation.spec.ok ? observation.spec.value : lastValid(recorded)
+  const turn: Turn = {
+    o: observation,
+    spec: spec ?? rolloutSpecOfNothing,
+    now,
+    status: structuredClone(recorded),
+    effects: [],
+  }
+  const decision = spec || observation.rollout.deleting ? decide(turn) : neverValid(observation)
+  return conclude(turn, recorded, decision)
+}
+
+function decide(turn: Turn): Decision {
+  absorb(turn)
+  for (const rule of rules) {
+    const decision = rule(turn)
+    if (decision) return decision
+  }
+  return {
+    phase: 'Pending',
+    reason: 'Waiting',
+    message: 'waits for the route and the workloads to be read',
+    requeueAfterMs: 1_000,
+  }
+}
+
+function conclude(turn: Turn, recorded: RolloutStatus, decision: Decision): Plan {
+  const { status, o } = turn
+  if (!o.rollout.deleting || status.git?.pending?.length) submitOwed(turn)
+  const fallback = { ...(decision.fallback ?? recorded), message: decision.message }
+  status.conditions = conditionsOf(turn, decision)
+  status.phase = decision.phase
+  status.message = decision.message
+  status.observedGeneration = o.rollout.generation
+  const total = turn.spec.steps.length
+  if (status.canary && status.step) status.stepSummary = `${status.step.index}/${total}`
+  else delete status.stepSummary
+  if (status.canary && o.spec.ok) status.lastValid = JSON.stringify(o.spec.value)
+  const measuring = status.canary !== undefined && !turn.spec.suspend && !o.rollout.deleting
+  const timers = [
+    decision.requeueAfterMs,
+    measuring ? parseDuration(turn.spec.analysis.interval) : undefined,
+    status.unreadySince ? 1_000 : undefined,
+  ]
+  const soonest = Math.min(...timers.filter((ms) => ms !== undefined))
+  return {
+    status,
+    effects: turn.effects,
+    fallback,
+    measuring,
+    ...(Number.isFinite(soonest) ? { requeueAfterMs: soonest } : {}),
+  }
+}
+
+function neverValid(observation: Observation): Decision {
+  if (observation.spec.ok) throw new Error('a valid spec is never Invalid')
+  const { problem } = observation.spec
+  return { phase: 'Invalid', reason: problem.reason, message: `${problem.message}. ${errors[problem.reason].fix}` }
+}
+
+/** The spec that guard and retreat go on with while the declared one cannot work. */
+function lastValid(status: RolloutStatus): RolloutSpec | undefined {
+  if (!status.lastValid) return undefined
+  try {
+    const parsed = rolloutSpec.safeParse(JSON.parse(status.lastValid))
+    return parsed.success ? parsed.data : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Stands in where there is no spec at all and only deletion may act. */
+const rolloutSpecOfNothing: RolloutSpec = rolloutSpec.parse({
+  workload: { subsets: { desired: 'none' } },
+  traffic: { istio: { virtualService: { name: 'none' } } },
+})

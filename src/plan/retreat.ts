@@ -1,0 +1,189 @@
+import type { Outcome, RolloutStatus } from '../api/status.ts'
+import { errors } from '../errors.ts'
+import { evidenceLines, owe } from './commits.ts'
+import { carriesTraffic, type Decision, event, flightPair, iso, percent, type Rule, type Turn } from './turn.ts'
+
+/** Why traffic goes back, and what that makes of the canary. */
+export interface Retreat {
+  result: Exclude<Outcome['result'], 'Promoted'>
+  /** CamelCase; becomes part of the field manager that writes the weight. */
+  reason: string
+  message: string
+  /** For the trailer of the commit. */
+  verdict?: string
+  requestedBy?: string
+}
+
+/** The prefix of the field manager of every retreat of ours; the reason follows. */
+export const RETREAT_MANAGER = 'sluice-retreat.'
+
+/** How soon a retreat that could not be written is tried again; the controller retries faster within one look. */
+const RETRY_MS = 500
+
+/**
+ * Puts the canary's weight to 0 before anything else (I2) and, once that is done, records what came of it.
+ * Needs no recorded intent; when the write fails, the decision itself is recorded, so that a restart finishes it.
+ */
+export function retreat(turn: Turn, why: Retreat): Decision {
+  const { status } = turn
+  const pair = flightPair(turn)
+  const fallback = unfinished(turn, why)
+  if (!pair && carriesTraffic(turn)) {
+    const problem =
+      turn.o.traffic.problem ?? (turn.o.traffic.recorded?.ok === false ? turn.o.traffic.recorded.problem : undefined)
+    Object.assign(status, fallback)
+    const obstacle = problem ? `${problem.message}. ${errors[problem.reason].fix}` : 'the route cannot be read'
+    return {
+      phase: 'RollingBack',
+      reason: why.reason,
+      message: `${why.message}; the weight cannot be set: ${obstacle}`,
+      requeueAfterMs: RETRY_MS,
+    }
+  }
+  if (pair && (pair.weight > 0 || pair.uneven)) {
+    turn.effects.push({
+      kind: 'setWeight',
+      stable: pair.stable,
+      canary: pair.canary,
+      weight: 0,
+      direction: 'retreat',
+      reason: why.reason,
+    })
+  }
+  return { ...conclude(turn, why, pair?.weight ?? 0), fallback }
+}
+
+/** The status when the weight could not be written: the decision is kept. */
+function unfinished(turn: Turn, why: Retreat): RolloutStatus {
+  const status = structuredClone(turn.status)
+  status.retreating ??= {
+    result: why.result,
+    reason: why.reason,
+    message: why.message,
+    at: iso(turn.now),
+    ...(why.verdict ? { verdict: why.verdict } : {}),
+  }
+  status.phase = 'RollingBack'
+  status.message = why.message
+  return status
+}
+
+/** What is true once traffic is back: outcome, known bad, owed commit. */
+function conclude(turn: Turn, why: Retreat, from: number): Decision {
+  const { status, now, o } = turn
+  const { canary, stable } = status
+  const bad = why.result === 'RolledBack' || why.result === 'Aborted'
+  closeApproval(turn, why.message)
+  voidIntent(turn, false)
+  if (canary && stable) {
+    owe(turn, {
+      kind: bad ? (why.result === 'Aborted' ? 'abort' : 'rollback') : 'restore',
+      subject: bad
+        ? `${o.rollout.name}: roll back ${canary.name} → ${stable.name} (${o.rollout.namespace}): ${why.message}`
+        : `${o.rollout.name}: ${percent(from)} → 0% (${o.rollout.namespace}): ${why.message}`,
+      weights: { weight: 0 },
+      ...(bad ? { desired: { from: canary.name, to: stable.name } } : {}),
+      trailers: {
+        From: canary.revision,
+        Step: `${status.step?.index ?? 0}/${turn.spec.steps.length}`,
+        Verdict: why.verdict ?? why.reason,
+        Evidence: evidenceLines(turn).join('; ') || undefined,
+        'Requested-by': why.requestedBy,
+      },
+    })
+    record(status, {
+      revision: canary.revision,
+      ...(canary.image ? { image: canary.image } : {}),
+      result: why.result,
+      reason: why.reason,
+      message: why.message,
+      at: iso(now),
+    })
+    if (bad) {
+      const mark = {
+        revision: canary.revision,
+        name: canary.name,
+        hash: canary.hash,
+        reason: why.reason,
+        message: why.message,
+        at: iso(now),
+      }
+      status.knownBad = [...(status.knownBad ?? []).filter((k) => k.revision !== canary.revision), mark].slice(-20)
+    }
+  }
+  endFlight(status)
+  status.step = { index: 0, weight: 0, since: iso(now) }
+  event(turn, bad ? 'Warning' : 'Normal', why.result, why.message)
+  if (bad)
+    turn.effects.push({
+      kind: 'notify',
+      topic: 'rolledBack',
+      message: `${canary?.name ?? 'canary'} rolled back: ${why.message}`,
+    })
+  if (why.result === 'Reverted') return { phase: 'Healthy', message: why.message, requeueAfterMs: 0 }
+  if (why.result === 'Superseded')
+    return { phase: 'Progressing', reason: 'Superseded', message: why.message, requeueAfterMs: 0 }
+  return { phase: 'RolledBack', reason: why.reason, message: why.message }
+}
+
+/** Forgets everything that belongs to the rollout in flight, and nothing else. */
+export function endFlight(status: RolloutStatus): void {
+  delete status.canary
+  delete status.startedAt
+  delete status.author
+  delete status.lowered
+  delete status.unreadySince
+  delete status.waiveHolds
+  delete status.paused
+  delete status.retreating
+  delete status.retriedBy
+  delete status.approval
+  delete status.asks
+  delete status.lastValid
+}
+
+/** Adds an outcome to the last and to the ten that are kept. */
+export function record(status: RolloutStatus, outcome: Outcome): void {
+  status.lastOutcome = outcome
+  status.history = [outcome, ...(status.history ?? [])].slice(0, 10)
+}
+
+/**
+ * Gives up the open intent. Its commit may already be in Git: with `putBack` the live weight is committed over it,
+ * without, the caller's own commit does that.
+ */
+export function voidIntent(turn: Turn, putBack: boolean): void {
+  const { step, git } = turn.status
+  const entering = step?.entering
+  if (!step || !entering) return
+  delete step.entering
+  turn.status.asks = (turn.status.asks ?? 0) + 1
+  const entry = git?.pending?.find((e) => e.op === entering.op)
+  if (!entry || !git) return
+  const done = turn.o.git.results[entering.op]?.state === 'Done'
+  git.pending = (git.pending ?? []).flatMap((e) => (e.op !== entering.op ? [e] : done ? [] : [{ ...e, void: true }]))
+  if (putBack) {
+    owe(turn, {
+      kind: 'restore',
+      subject: `${turn.o.rollout.name}: ${percent(entering.weight)} → ${percent(step.weight)} (${turn.o.rollout.namespace}): the move was given up`,
+      weights: { weight: step.weight },
+      trailers: { Step: `${step.index}/${turn.spec.steps.length}` },
+    })
+  }
+}
+
+/** Closes the question that is open, saying why. */
+export function closeApproval(turn: Turn, reason: string): void {
+  const { approval } = turn.status
+  if (approval && (approval.state === 'Pending' || approval.state === 'Approved')) {
+    turn.effects.push({ kind: 'closeApproval', name: approval.name, reason })
+    turn.status.asks = (turn.status.asks ?? 0) + 1
+  }
+  delete turn.status.approval
+}
+
+/** A retreat that was decided but not confirmed goes on, whatever the evidence says now. */
+export const unfinishedRetreat: Rule = (turn) => {
+  const { retreating } = turn.status
+  return retreating && turn.status.canary ? retreat(turn, retreating) : undefined
+}

@@ -1,0 +1,173 @@
+import type { RevisionRecord } from '../api/status.ts'
+import { errors } from '../errors.ts'
+import { owe, writesGit } from './commits.ts'
+import type { RevisionObservation } from './observation.ts'
+import { sameRevision } from './revision.ts'
+import { positionOf } from './steps.ts'
+import { type Decision, event, iso, percent, type Rule, type Turn } from './turn.ts'
+
+/** First sight of this Rollout: who is stable? What the state file says, else initialStable, else the subset with strictly the most weight. */
+export const adoption: Rule = (turn) => {
+  const { o, status, spec } = turn
+  if (status.stable) return undefined
+  if (spec.source && o.git.mode !== 'Off' && !o.git.known) {
+    return {
+      phase: 'Pending',
+      reason: 'WaitingForGit',
+      message: `waits for Git to say what was stable: ${o.git.problem?.message ?? 'not read yet'}`,
+    }
+  }
+  if (!o.workload.ok || o.traffic.problem || o.conflict || !o.spec.ok) return undefined
+  const { all } = o.workload
+  const memory = o.git.memory
+  const fromMemory = memory?.stable && all.find((r) => r.name === memory.stable?.name)
+  const chosen = fromMemory ?? initial(turn, all)
+  if (!chosen) {
+    const shares = Object.entries(o.traffic.shares).map(([name, share]) => `${name} ${percent(share)}`)
+    const message = `no subset is clearly stable (${shares.join(', ') || 'the route names none'})`
+    return { phase: 'Invalid', reason: 'StableUnknown', message: `${message}. ${errors.StableUnknown.fix}` }
+  }
+  status.stable = recordOf(chosen)
+  if (fromMemory && memory?.stable && memory.stable.hash !== chosen.hash) status.stable.tested = false
+  status.knownBad = (memory?.knownBad ?? []).map((bad) => ({ ...bad }))
+  if (memory?.attempt) status.attempt = memory.attempt
+  const why = fromMemory
+    ? 'as Git remembers'
+    : spec.workload.subsets?.initialStable
+      ? 'as declared'
+      : 'with the most traffic'
+  event(turn, 'Normal', 'Adopted', `${chosen.revision} is stable, ${why}`)
+  return { phase: 'Pending', reason: 'Adopted', message: `${chosen.revision} is stable, ${why}`, requeueAfterMs: 0 }
+}
+
+function initial(turn: Turn, all: readonly RevisionObservation[]): RevisionObservation | undefined {
+  const declared = turn.spec.workload.subsets?.initialStable
+  if (declared) return all.find((r) => r.name === declared)
+  const ranked = [...all].sort((a, b) => share(turn, b) - share(turn, a))
+  const [first, second] = ranked
+  return first && share(turn, first) > 0 && (second === undefined || share(turn, first) > share(turn, second))
+    ? first
+    : undefined
+}
+
+function share(turn: Turn, revision: RevisionObservation): number {
+  return turn.o.traffic.shares[revision.name] ?? 0
+}
+
+/** Nothing to release, or something that must not be: the state in which a Rollout spends its life. */
+export const idle: Rule = (turn) => {
+  const { o, status } = turn
+  if (status.canary || !status.stable || !o.workload.ok || !o.spec.ok || o.conflict || o.traffic.problem)
+    return undefined
+  const { desired } = o.workload
+  if (sameRevision(status.stable, desired)) return healthy(turn)
+  const bad = status.knownBad?.find(
+    (k) => k.revision === desired.revision || (k.name === desired.name && k.hash === desired.hash),
+  )
+  return bad ? keptOut(turn, bad) : undefined
+}
+
+function healthy(turn: Turn): Decision {
+  const { status, o } = turn
+  const { stable } = status
+  delete status.step
+  const live = stable ? (o.traffic.shares[stable.name] ?? 0) : 0
+  const untested = stable?.tested === false ? `; its content changed in place and was not tested` : ''
+  const reason = untested ? 'UntestedServing' : 'Healthy'
+  if (live < 99.99 && Object.keys(o.traffic.shares).length > 0) {
+    return {
+      phase: 'Healthy',
+      reason: live === 100 ? reason : 'WeightsLeftAlone',
+      message: `${stable?.revision} is desired and stable, with ${percent(live)} of the traffic; weights are left alone while nothing is released${untested}`,
+    }
+  }
+  return { phase: 'Healthy', reason, message: `${stable?.revision} has all the traffic${untested}` }
+}
+
+/** The desired revision was rolled back before (I8): it is left where a person or a slow engine put it, and gets no traffic. */
+function keptOut(turn: Turn, bad: { revision: string; reason: string; message?: string }): Decision {
+  const { status, o } = turn
+  const pair = o.traffic.desired
+  status.step = status.step ?? { index: 0, weight: 0, since: iso(turn.now) }
+  if (pair?.ok && pair.weight > 0) {
+    turn.effects.push({
+      kind: 'setWeight',
+      stable: pair.stable,
+      canary: pair.canary,
+      weight: 0,
+      direction: 'retreat',
+      reason: 'KnownBad',
+    })
+    event(turn, 'Warning', 'KnownBad', `${bad.revision} had ${percent(pair.weight)} of the traffic; put back to 0%`)
+  }
+  if (turn.status.phase === 'RolledBack' || turn.status.phase === 'RollingBack') {
+    const same = status.lastOutcome?.revision === bad.revision
+    const settled = same && !status.conditions?.some((c) => c.type === 'Stalled' && c.reason === 'KnownBad')
+    if (settled)
+      return {
+        phase: 'RolledBack',
+        reason: status.lastOutcome?.reason ?? bad.reason,
+        message: status.lastOutcome?.message ?? `${bad.revision} was rolled back`,
+      }
+  }
+  return {
+    phase: 'RolledBack',
+    reason: 'KnownBad',
+    message: `${bad.revision} is desired but was rolled back before (${bad.message ?? bad.reason}); it is left in Git and not tried. ${errors.KnownBad.fix}`,
+  }
+}
+
+/** A new revision is desired: weights are recorded as they are, nothing moves yet, guard and evidence begin. */
+export const start: Rule = (turn) => {
+  const { o, status, now, spec } = turn
+  if (status.canary || !status.stable || !o.workload.ok || !o.spec.ok || o.conflict || o.traffic.problem)
+    return undefined
+  const pair = o.traffic.desired
+  if (!pair?.ok) return undefined
+  if (!o.rollout.hasFinalizer) turn.effects.push({ kind: 'addFinalizer' })
+  const fallback = structuredClone(status)
+  const canary = recordOf(o.workload.desired)
+  status.canary = canary
+  status.attempt = (status.attempt ?? 0) + 1
+  status.startedAt = iso(now)
+  if (o.git.author) status.author = o.git.author
+  status.step = {
+    index: positionOf(spec.steps, pair.weight, pair.sum),
+    weight: pair.weight,
+    since: iso(now),
+    heldMs: 0,
+    heldAt: iso(now),
+  }
+  delete status.analysis
+  const found = pair.weight > 0 ? `, found with ${percent(pair.weight)} of the traffic` : ''
+  const message = `${canary.revision} is to replace ${status.stable.revision}${found}`
+  event(turn, 'Normal', 'Started', message)
+  turn.effects.push({ kind: 'notify', topic: 'started', message })
+  return { phase: 'Progressing', reason: 'Started', message, requeueAfterMs: 0, fallback }
+}
+
+/** What status keeps of a revision. */
+export function recordOf(revision: RevisionObservation): RevisionRecord {
+  const { revision: id, name, hash, format, image, workloads } = revision
+  return {
+    revision: id,
+    name,
+    hash,
+    format,
+    workloads: workloads.map((w) => ({ ...w })),
+    ...(image === undefined ? {} : { image }),
+  }
+}
+
+/** Commits a known-bad revision as desired again when a person asks to retry it. */
+export function commitRetry(turn: Turn, name: string, revision: string, by: string | undefined): void {
+  const { o, spec } = turn
+  const desired = spec.workload.subsets?.desired
+  if (!writesGit(turn) || desired === undefined || desired === name) return
+  owe(turn, {
+    kind: 'retry',
+    subject: `${o.rollout.name}: retry ${name} (${o.rollout.namespace})`,
+    desired: { from: desired, to: name },
+    trailers: { Revision: revision, 'Requested-by': by },
+  })
+}
