@@ -1,0 +1,88 @@
+import type { Problem } from '../errors.ts'
+import { fieldAt, labelsAt } from '../kube/field.ts'
+import type { KubeObject } from '../kube/object.ts'
+import type { ObjectReader } from '../kube/reader.ts'
+import { resources } from '../kube/resources.ts'
+import type { RevisionObservation, WorkloadObservation } from '../plan/observation.ts'
+import { revisionOf } from '../plan/revision.ts'
+import { isReady, replicasOf, whyNotReady } from './readiness.ts'
+import { findVersions, type Version } from './versions.ts'
+import type { Workload, WorkloadQuery } from './workload.ts'
+
+/** Versions that already run side by side, as subsets of a DestinationRule or as Services of their own. */
+export function createSubsetWorkload(reader: ObjectReader): Workload {
+  return { observe: (query) => observeSubsets(query, reader) }
+}
+
+/**
+ * What runs behind every subset: the Deployments whose pod template the Service selects and the subset's labels match, named by a hash
+ * of their templates, with wanted and ready pods. Reads caches of DestinationRules, VirtualServices, Services, Deployments and Pods only.
+ */
+export function observeSubsets(query: WorkloadQuery, reader: ObjectReader): WorkloadObservation {
+  const { subsets } = query.workload
+  if (!subsets) {
+    const message = 'only spec.workload.subsets can be observed as subsets'
+    return { ok: false, problem: { reason: 'NotYet', message, field: 'spec.workload' } }
+  }
+  const { desired } = subsets
+  const names = [desired, query.recordedStable, query.recordedCanary, subsets.initialStable].filter(
+    (n) => n !== undefined,
+  )
+  const found = findVersions(reader, { namespace: query.namespace, traffic: query.traffic, names })
+  if (!found.ok) return found
+  const version = found.versions.find((v) => v.name === desired)
+  if (!version) return { ok: false, problem: subsetMissing(desired, found.declaredIn, found.versions) }
+  const all = found.versions.flatMap((v) => observeVersion(v, reader) ?? [])
+  const here = all.find((revision) => revision.name === desired)
+  if (!here) return { ok: false, problem: workloadMissing(version) }
+  return {
+    ok: true,
+    desired: here,
+    stable: all.find((revision) => revision.name === query.recordedStable),
+    canary: all.find((revision) => revision.name === query.recordedCanary),
+    all,
+  }
+}
+
+/** One version's revision and pods; undefined when no Deployment is behind it. */
+function observeVersion(version: Version, reader: ObjectReader): RevisionObservation | undefined {
+  const deployments = reader
+    .list(resources.deployments, version.namespace)
+    .filter((d) => d.metadata.deletionTimestamp === undefined)
+    .filter((d) => matches(version.selector, labelsAt(d, 'spec', 'template', 'metadata', 'labels')))
+  if (deployments.length === 0) return undefined
+  const pods = reader
+    .list(resources.pods, version.namespace)
+    .filter((pod) => matches(version.selector, pod.metadata.labels))
+  const revision = revisionOf(
+    version.name,
+    deployments.map((d) => ({
+      name: d.metadata.name,
+      uid: d.metadata.uid ?? '',
+      generation: d.metadata.generation ?? 0,
+      template: fieldAt(d, 'spec', 'template'),
+    })),
+  )
+  return {
+    ...revision,
+    replicas: deployments.reduce((sum, deployment) => sum + replicasOf(deployment), 0),
+    ready: pods.filter(isReady).length,
+    notReady: whyNotReady(deployments, pods),
+  }
+}
+
+function matches(selector: Record<string, string>, labels: Record<string, string> | undefined): boolean {
+  return Object.entries(selector).every(([key, value]) => labels?.[key] === value)
+}
+
+function subsetMissing(name: string, declaredIn: string, versions: readonly Version[]): Problem {
+  const there = versions.length === 0 ? 'it has none' : `it has ${versions.map((v) => `"${v.name}"`).join(', ')}`
+  const message = `${declaredIn} has no subset "${name}" (${there})`
+  return { reason: 'SubsetMissing', message, field: 'spec.workload.subsets.desired' }
+}
+
+function workloadMissing(version: Version): Problem {
+  const labels = Object.entries(version.selector).map(([key, value]) => `${key}=${value}`)
+  const message = `no Deployment in namespace ${version.namespace} has pods for "${version.name}" (labels ${labels.join(', ')})`
+  return { reason: 'WorkloadMissing', message }
+}
