@@ -11,7 +11,8 @@ export function isReady(pod: KubeObject): boolean {
 
 /**
  * Why some of the wanted pods do not take requests, in one sentence that names a pod where there is one (the first by name among those
- * that are worst off); undefined when all do. `deployments` are those behind the version, `pods` all that carry its labels.
+ * that are worst off); undefined when all do and run
+ * the newest content. `deployments` are those behind the version, `pods` all that carry its labels.
  */
 export function whyNotReady(deployments: readonly KubeObject[], pods: readonly KubeObject[]): string | undefined {
   const wanted = deployments.reduce((sum, deployment) => sum + replicasOf(deployment), 0)
@@ -20,7 +21,7 @@ export function whyNotReady(deployments: readonly KubeObject[], pods: readonly K
     const names = deployments.map((d) => d.metadata.name).join(', ')
     return deployments.length === 1 ? `Deployment ${names} is scaled to 0` : `Deployments ${names} are scaled to 0`
   }
-  if (ready >= wanted) return undefined
+  if (ready >= wanted) return deployments.map(whyRolling).find((why) => why !== undefined)
   const waiting = pods
     .filter((pod) => !isReady(pod) && pod.metadata.deletionTimestamp === undefined)
     .map((pod) => ({ name: pod.metadata.name, ...reasonOf(pod) }))
@@ -34,6 +35,16 @@ export function whyNotReady(deployments: readonly KubeObject[], pods: readonly K
     }
   }
   return `${ready} of ${wanted} pods of ${deployments.map((d) => `Deployment ${d.metadata.name}`).join(', ')} exist and are ready`
+}
+
+/** Enough pods are ready, but some may still run what was there before: their answers say nothing about the new content. */
+function whyRolling(deployment: KubeObject): string | undefined {
+  const number = (...path: string[]) => Number(fieldAt(deployment, 'status', ...path) ?? 0)
+  const { name, generation = 0 } = deployment.metadata
+  if (number('observedGeneration') < generation) return `Deployment ${name} has just been changed`
+  if (fieldAt(deployment, 'spec', 'paused') === true) return undefined
+  const [total, updated] = [number('replicas'), number('updatedReplicas')]
+  return updated < total ? `Deployment ${name} is still rolling (${updated} of ${total} pods are updated)` : undefined
 }
 
 /** Wanted pods of a Deployment; 1 where it does not say. */

@@ -1,6 +1,5 @@
 import type { Problem } from '../errors.ts'
 import { fieldAt, labelsAt } from '../kube/field.ts'
-import type { KubeObject } from '../kube/object.ts'
 import type { ObjectReader } from '../kube/reader.ts'
 import { resources } from '../kube/resources.ts'
 import type { RevisionObservation, WorkloadObservation } from '../plan/observation.ts'
@@ -49,11 +48,9 @@ function observeVersion(version: Version, reader: ObjectReader): RevisionObserva
   const deployments = reader
     .list(resources.deployments, version.namespace)
     .filter((d) => d.metadata.deletionTimestamp === undefined)
-    .filter((d) => matches(version.selector, labelsAt(d, 'spec', 'template', 'metadata', 'labels')))
+    .filter((d) => isOf(version, labelsAt(d, 'spec', 'template', 'metadata', 'labels')))
   if (deployments.length === 0) return undefined
-  const pods = reader
-    .list(resources.pods, version.namespace)
-    .filter((pod) => matches(version.selector, pod.metadata.labels))
+  const pods = reader.list(resources.pods, version.namespace).filter((pod) => isOf(version, pod.metadata.labels))
   const revision = revisionOf(
     version.name,
     deployments.map((d) => ({
@@ -71,8 +68,9 @@ function observeVersion(version: Version, reader: ObjectReader): RevisionObserva
   }
 }
 
-function matches(selector: Record<string, string>, labels: Record<string, string> | undefined): boolean {
-  return Object.entries(selector).every(([key, value]) => labels?.[key] === value)
+function isOf(version: Version, labels: Record<string, string> | undefined): boolean {
+  const wanted = [...Object.entries(version.selector), ...Object.entries(version.labels)]
+  return wanted.every(([key, value]) => labels?.[key] === value)
 }
 
 function subsetMissing(name: string, declaredIn: string, versions: readonly Version[]): Problem {
@@ -82,7 +80,14 @@ function subsetMissing(name: string, declaredIn: string, versions: readonly Vers
 }
 
 function workloadMissing(version: Version): Problem {
-  const labels = Object.entries(version.selector).map(([key, value]) => `${key}=${value}`)
+  const labels = Object.entries({ ...version.selector, ...version.labels }).map(([key, value]) => `${key}=${value}`)
+  const clash = Object.keys(version.labels).find(
+    (key) => (version.selector[key] ?? version.labels[key]) !== version.labels[key],
+  )
+  if (clash !== undefined) {
+    const message = `the Service selects ${clash}=${version.selector[clash]}, but subset "${version.name}" wants ${clash}=${version.labels[clash]}: no pod can be both`
+    return { reason: 'WorkloadMissing', message }
+  }
   const message = `no Deployment in namespace ${version.namespace} has pods for "${version.name}" (labels ${labels.join(', ')})`
   return { reason: 'WorkloadMissing', message }
 }

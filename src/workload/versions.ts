@@ -1,6 +1,6 @@
 import type { RolloutSpec } from '../api/rollout.ts'
 import type { Problem } from '../errors.ts'
-import { fieldAt, labelsAt } from '../kube/field.ts'
+import { labelsAt } from '../kube/field.ts'
 import type { KubeObject } from '../kube/object.ts'
 import type { ObjectReader } from '../kube/reader.ts'
 import { resources } from '../kube/resources.ts'
@@ -14,8 +14,10 @@ export interface Version {
   name: string
   /** Namespace of the Service, and so of the pods. */
   namespace: string
-  /** Labels that a pod must carry: the Service's selector and the subset's labels. */
+  /** What the Service selects: a pod must carry these labels … */
   selector: Record<string, string>
+  /** … and those of the subset; none for a Service of its own. */
+  labels: Record<string, string>
 }
 
 export type Versions =
@@ -59,12 +61,12 @@ export function findVersions(
   const declaredIn = `DestinationRule ${namespace}/${rules.name}`
   const service = selectorOf(reader, rules.host, namespace, declaredIn)
   if (!service.ok) return service
-  const versions = rules.subsets.flatMap((subset): Version[] => {
-    const contradicts = Object.entries(subset.labels).some(([k, v]) => (service.selector[k] ?? v) !== v)
-    // A subset whose labels the Service does not select has no endpoints, whatever pods carry them.
-    if (contradicts) return []
-    return [{ name: subset.name, namespace: service.namespace, selector: { ...service.selector, ...subset.labels } }]
-  })
+  const versions = rules.subsets.map(({ name, labels }) => ({
+    name,
+    labels,
+    namespace: service.namespace,
+    selector: service.selector,
+  }))
   return { ok: true, versions, declaredIn }
 }
 
@@ -80,7 +82,7 @@ function serviceVersions(
     if (versions.some((version) => version.name === name)) continue
     const service = selectorOf(reader, destination.host, namespace, declaredIn)
     if (!service.ok) return service
-    versions.push({ name, namespace: service.namespace, selector: service.selector })
+    versions.push({ name, namespace: service.namespace, selector: service.selector, labels: {} })
   }
   return { ok: true, versions, declaredIn }
 }
@@ -113,7 +115,7 @@ function selectorOf(
   if (!key) return refuse(`the host "${host}" of ${declaredIn} is no Service of this cluster`)
   const service = reader.get(resources.services, key)
   if (!service) return refuse(`Service ${key.namespace}/${key.name}, the host in ${declaredIn}, does not exist`)
-  const selector = labelsAt(fieldAt(service, 'spec'), 'selector') ?? {}
+  const selector = labelsAt(service, 'spec', 'selector') ?? {}
   if (Object.keys(selector).length === 0) {
     return refuse(`Service ${key.namespace}/${key.name}, the host in ${declaredIn}, selects no pods`)
   }
