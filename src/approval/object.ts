@@ -1,0 +1,147 @@
+import { z } from 'zod'
+import { type ApprovalSpec, type ApprovalStatus, approvalSpec, approvalStatus } from '../api/approval.ts'
+import type { KubeObject } from '../kube/object.ts'
+import { apiVersionOf } from '../kube/object.ts'
+import { resources } from '../kube/resources.ts'
+import type { ApprovalQuestion } from '../plan/effects.ts'
+import type { ApprovalObservation } from '../plan/observation.ts'
+import { decide, type Ruling } from './decide.ts'
+import { rolloutLabel, rolloutLabelValue } from './name.ts'
+
+/** An Approval as read from the cluster. */
+export interface Approval {
+  namespace: string
+  name: string
+  uid: string
+  resourceVersion: string
+  createdAt: number
+  deleting: boolean
+  spec: ApprovalSpec
+  status: ApprovalStatus
+}
+
+/** States after which a question is closed for good; nothing that people say later counts. */
+const final: ReadonlySet<string> = new Set(['Rejected', 'Expired', 'Void', 'Consumed'])
+
+/** The Rollout that owns an Approval. */
+export interface Owner {
+  namespace: string
+  name: string
+  uid: string
+}
+
+/** The object that asks `question`, as it is to be created. */
+export function buildApproval(owner: Owner, question: ApprovalQuestion): KubeObject {
+  const spec: ApprovalSpec = {
+    rollout: owner.name,
+    revision: question.revision,
+    step: question.step,
+    steps: question.steps,
+    from: question.from,
+    to: question.to,
+    digest: question.digest,
+    required: question.required,
+    allowed: question.allowed,
+    separationOfDuties: question.separationOfDuties,
+    authors: question.authors.slice(0, 20),
+    expiresAt: new Date(question.expiresAt).toISOString(),
+    onExpiry: question.onExpiry,
+    evidence: question.evidence.slice(0, 50).map((line) => line.slice(0, 500)),
+    decisions: [],
+  }
+  const apiVersion = apiVersionOf(resources.approvals)
+  return {
+    apiVersion,
+    kind: resources.approvals.kind,
+    metadata: {
+      namespace: owner.namespace,
+      name: question.name,
+      labels: { [rolloutLabel]: rolloutLabelValue(owner.name) },
+      ownerReferences: [
+        { apiVersion, kind: resources.rollouts.kind, name: owner.name, uid: owner.uid, controller: true },
+      ],
+    },
+    spec,
+  }
+}
+
+const known = z.object({ spec: approvalSpec, status: approvalStatus.optional() })
+
+/** Reads an object; undefined when it is no Approval that Sluice could have asked (fields missing or of a wrong type). */
+export function readApproval(object: KubeObject): Approval | undefined {
+  const parsed = known.safeParse(object)
+  const { namespace, name, uid, resourceVersion, creationTimestamp, deletionTimestamp } = object.metadata
+  if (!parsed.success || namespace === undefined || uid === undefined || resourceVersion === undefined) return undefined
+  return {
+    namespace,
+    name,
+    uid,
+    resourceVersion,
+    createdAt: Date.parse(creationTimestamp ?? '') || 0,
+    deleting: deletionTimestamp !== undefined,
+    spec: parsed.data.spec,
+    status: parsed.data.status ?? {},
+  }
+}
+
+/**
+ * What an Approval says at `now`: the ruling on its decisions, except that a recorded end stays the end.
+ * So a decision that is dated back, or added after the question was closed, moves nothing.
+ */
+export function rule(approval: Approval, now: number): Ruling & { closed?: 'Void' | 'Consumed' } {
+  const ruling = decide(approval.spec, now)
+  const { state, message, by } = approval.status
+  if (state === undefined || !final.has(state)) return ruling
+  if (state === 'Void' || state === 'Consumed') {
+    return { ...ruling, message: message ?? 'This question is closed', closed: state }
+  }
+  if (state === ruling.state) return ruling
+  return {
+    ...ruling,
+    state: state === 'Rejected' ? 'Rejected' : 'Expired',
+    by: by ?? [],
+    message: message ?? ruling.message,
+  }
+}
+
+/** Whether people can still decide. */
+export function isOpen(approval: Approval, now: number): boolean {
+  const ruling = rule(approval, now)
+  return (
+    !approval.deleting && ruling.closed === undefined && (ruling.state === 'Pending' || ruling.state === 'Approved')
+  )
+}
+
+/**
+ * An Approval as `plan` sees it. Undefined when there is nothing to see: the object cannot be read, is being deleted, or
+ * the question is void or spent, and so has to be asked again before anything moves.
+ */
+export function observeApproval(object: KubeObject, now: number): ApprovalObservation | undefined {
+  const approval = readApproval(object)
+  if (approval === undefined || approval.deleting) return undefined
+  const ruling = rule(approval, now)
+  if (ruling.closed !== undefined) return undefined
+  return {
+    name: approval.name,
+    digest: approval.spec.digest,
+    state: ruling.state,
+    by: ruling.by,
+    ...(ruling.reason === undefined ? {} : { reason: ruling.reason }),
+  }
+}
+
+/** The status that says what an Approval amounts to at `now`, or undefined when it already says so. */
+export function statusToRecord(approval: Approval, now: number): ApprovalStatus | undefined {
+  const ruling = rule(approval, now)
+  if (ruling.closed !== undefined) return undefined
+  const { state, message, by, refused } = ruling
+  const next = { state, message, by, refused }
+  const { slack: _, ...recorded } = approval.status
+  const current = {
+    state: recorded.state,
+    message: recorded.message,
+    by: recorded.by ?? [],
+    refused: recorded.refused ?? [],
+  }
+  return JSON.stringify(current) === JSON.stringify(next) ? undefined : next
+}

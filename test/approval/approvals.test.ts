@@ -1,0 +1,249 @@
+import * as fc from 'fast-check'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { createApprovals } from '../../src/approval/approvals.ts'
+import { approvalName, rolloutLabelValue } from '../../src/approval/name.ts'
+import { observeApproval, readApproval } from '../../src/approval/object.ts'
+import { type ObjectsServer, startObjectsServer } from './objects-server.ts'
+import { type Clock, clock, owner, question, readableLog, slackDecision } from './questions.ts'
+
+let server: ObjectsServer
+let time: Clock
+let approvals: ReturnType<typeof createApprovals>
+const key = { namespace: 'shop', name: 'checkout-d1' }
+
+beforeAll(async () => {
+  server = await startObjectsServer(() => time.now())
+})
+afterAll(() => server.stop())
+beforeEach(() => {
+  server.objects.clear()
+  time = clock()
+  approvals = createApprovals({ client: server.client, runtime: time, log: readableLog().log })
+})
+
+const stored = () => readApproval(server.objects.get('shop/checkout-d1')!)!
+const observed = () => observeApproval(server.objects.get('shop/checkout-d1')!, time.now())
+
+describe('names', () => {
+  test('the same move has the same name; every name and label is one that Kubernetes takes', () => {
+    const rollout = fc.stringMatching(/^[a-z0-9]([-a-z0-9.]{0,250}[a-z0-9])?$/)
+    fc.assert(
+      fc.property(rollout, fc.string(), (name, digest) => {
+        expect(approvalName(name, digest)).toBe(approvalName(name, digest))
+        expect(approvalName(name, digest)).toMatch(/^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/)
+        expect(rolloutLabelValue(name)).toMatch(/^[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?$/)
+      }),
+    )
+    expect(approvalName('checkout', 'sha256:AB12cd34ef56')).toBe('checkout-sha256ab12')
+    expect(approvalName('checkout', 'x')).not.toBe(approvalName('checkout', 'y'))
+  })
+})
+
+describe('asking', () => {
+  test('creates one object that the Rollout owns, however often it is asked', async () => {
+    await approvals.ask(owner, question())
+    await approvals.add(key, slackDecision('U1'))
+    const again = await approvals.ask(owner, question({ evidence: ['later'] }))
+    expect(again.spec.decisions).toHaveLength(1)
+    expect(server.objects.size).toBe(1)
+    expect(server.objects.get('shop/checkout-d1')?.metadata).toMatchObject({
+      labels: { 'sluice.dev/rollout': 'checkout' },
+      ownerReferences: [{ kind: 'Rollout', name: 'checkout', uid: 'rollout-1' }],
+    })
+    expect(stored().spec).toMatchObject({
+      expiresAt: '2026-03-02T13:00:00.000Z',
+      evidence: ['success-rate 99.98 % ≥ 99.5 %'],
+    })
+  })
+
+  test.each(['Void', 'Consumed'] as const)(
+    'a question that was closed (%s) is asked anew, without its decisions',
+    async (state) => {
+      const first = await approvals.ask(owner, question())
+      await approvals.add(key, slackDecision('U1'))
+      await approvals.close(key, state, 'over')
+      const second = await approvals.ask(owner, question())
+      expect(second.uid).not.toBe(first.uid)
+      expect(second.spec.decisions).toEqual([])
+      expect(observed()?.state).toBe('Pending')
+    },
+  )
+
+  test('an expired question is asked anew', async () => {
+    await approvals.ask(owner, question({ onExpiry: 'Hold' }))
+    time.advance(3_600_000)
+    expect(observed()?.state).toBe('Expired')
+    await approvals.ask(owner, question({ onExpiry: 'Hold', expiresAt: time.now() + 1000 }))
+    expect(observed()?.state).toBe('Pending')
+  })
+
+  test('a question left by a deleted Rollout of the same name is not taken for ours', async () => {
+    await approvals.ask({ ...owner, uid: 'rollout-0' }, question())
+    await approvals.add(key, slackDecision('U1'))
+    expect((await approvals.ask(owner, question())).spec.decisions).toEqual([])
+  })
+})
+
+describe('deciding', () => {
+  test('two people who click at once are both counted, once each', async () => {
+    await approvals.ask(owner, question({ required: 2 }))
+    const results = await Promise.all([
+      approvals.add(key, slackDecision('U1')),
+      approvals.add(key, slackDecision('U2')),
+      approvals.add(key, slackDecision('U1')),
+      approvals.add(key, slackDecision('U2')),
+    ])
+    expect(results.map((result) => result.kind).sort()).toEqual(['Duplicate', 'Duplicate', 'Recorded', 'Recorded'])
+    expect(
+      stored()
+        .spec.decisions.map((decision) => decision.by)
+        .sort(),
+    ).toEqual(['slack-user:U1', 'slack-user:U2'])
+    expect(observed()).toMatchObject({ state: 'Approved' })
+  })
+
+  test('the same click through two replicas is one decision', async () => {
+    const other = createApprovals({ client: server.client, runtime: time, log: readableLog().log })
+    await approvals.ask(owner, question())
+    await Promise.all([approvals.add(key, slackDecision('U1')), other.add(key, slackDecision('U1'))])
+    expect(stored().spec.decisions).toHaveLength(1)
+  })
+
+  test('many people at once are all counted', async () => {
+    const people = Array.from({ length: 12 }, (_, i) => `P${i}`)
+    await approvals.ask(owner, question({ required: 12, allowed: people.map((id) => `slack-user:${id}`) }))
+    await Promise.all(people.map((id) => approvals.add(key, slackDecision(id))))
+    expect(observed()).toMatchObject({ state: 'Approved' })
+    expect(observed()?.by).toHaveLength(12)
+  })
+
+  test('an answer that was lost on the wire is not repeated', async () => {
+    await approvals.ask(owner, question())
+    server.dropAnswers = 1
+    const result = await approvals.add(key, slackDecision('U1'))
+    expect(result.kind).toBe('Duplicate')
+    expect(stored().spec.decisions).toHaveLength(1)
+  })
+
+  test('a person’s second word of the same kind adds nothing; a change of mind to no does', async () => {
+    await approvals.ask(owner, question({ required: 2 }))
+    await approvals.add(key, slackDecision('U1'))
+    expect((await approvals.add(key, slackDecision('U1', { id: 'again' }))).kind).toBe('Duplicate')
+    expect((await approvals.add(key, slackDecision('U1', { id: 'no', verdict: 'Reject' }))).kind).toBe('Recorded')
+    expect(observed()?.state).toBe('Rejected')
+  })
+
+  test.each([
+    ['another digest', { digest: 'd0' }, 'Closed'],
+    ['somebody not allowed', { by: 'slack-user:U7' }, 'NotAllowed'],
+  ])('%s is refused and leaves no trace', async (_, over, kind) => {
+    await approvals.ask(owner, question())
+    const before = server.objects.get('shop/checkout-d1')
+    expect((await approvals.add(key, slackDecision('U1', over))).kind).toBe(kind)
+    expect(server.objects.get('shop/checkout-d1')).toBe(before)
+  })
+
+  test('a question that is gone, expired, rejected, spent or replaced is closed', async () => {
+    expect((await approvals.add(key, slackDecision('U1'))).kind).toBe('Closed')
+    const first = await approvals.ask(owner, question())
+    await approvals.close(key, 'Consumed', 'moved to 50 %')
+    expect(await approvals.add(key, slackDecision('U1'))).toMatchObject({
+      kind: 'Closed',
+      message: 'This question is closed. moved to 50 %',
+    })
+    await approvals.ask(owner, question())
+    expect((await approvals.add({ ...key, uid: first.uid }, slackDecision('U1'))).kind).toBe('Closed')
+    await approvals.add(key, slackDecision('U2', { verdict: 'Reject' }))
+    expect((await approvals.add(key, slackDecision('U1'))).kind).toBe('Closed')
+    await approvals.ask(owner, question())
+    time.advance(3_600_000)
+    expect((await approvals.add(key, slackDecision('U1'))).kind).toBe('Closed')
+    expect(stored().spec.decisions).toEqual([])
+  })
+
+  test('a failing API server is an error, not a decision', async () => {
+    await approvals.ask(owner, question())
+    server.refuse = { method: 'PATCH', status: 500, times: 1 }
+    await expect(approvals.add(key, slackDecision('U1'))).rejects.toMatchObject({ status: 500 })
+    expect(stored().spec.decisions).toEqual([])
+  })
+
+  test('a refusal by an admission policy is an error, not a retry', async () => {
+    await approvals.ask(owner, question())
+    const before = server.patches
+    server.refuse = { method: 'PATCH', status: 422, times: 1 }
+    await expect(approvals.add(key, slackDecision('U1'))).rejects.toMatchObject({ status: 422 })
+    expect(server.patches).toBe(before)
+  })
+})
+
+describe('recording', () => {
+  const record = () => approvals.record(server.objects.get('shop/checkout-d1')!)
+
+  test('the status says what the decisions amount to, and is written only when that changes', async () => {
+    await approvals.ask(owner, question())
+    await approvals.rememberMessage(key, { channel: 'C1', ts: '1.2' })
+    await record()
+    expect(stored().status).toMatchObject({ state: 'Pending', slack: { channel: 'C1', ts: '1.2' } })
+    const version = stored().resourceVersion
+    await record()
+    expect(stored().resourceVersion).toBe(version)
+    await approvals.add(key, slackDecision('U1'))
+    await record()
+    expect(stored().status).toMatchObject({
+      state: 'Approved',
+      by: ['slack-user:U1'],
+      message: 'Approved by slack-user:U1',
+    })
+  })
+
+  test('once the expiry is on record, a decision that is dated back moves nothing', async () => {
+    await approvals.ask(owner, question())
+    time.advance(3_600_000)
+    await record()
+    const object = structuredClone(server.objects.get('shop/checkout-d1')!)
+    object.spec = { ...(object.spec as object), decisions: [slackDecision('U1')] }
+    server.objects.set('shop/checkout-d1', object)
+    expect(observed()?.state).toBe('Expired')
+    await record()
+    expect(stored().status.state).toBe('Expired')
+  })
+
+  test('a spent or void approval is not there any more for the plan', async () => {
+    await approvals.ask(owner, question())
+    await approvals.add(key, slackDecision('U1'))
+    await approvals.close(key, 'Consumed', 'moved')
+    expect(observed()).toBeUndefined()
+    await record()
+    await approvals.close(key, 'Void', 'too late')
+    expect(stored().status).toMatchObject({ state: 'Consumed', message: 'moved', by: ['slack-user:U1'] })
+  })
+
+  test('an object that nobody could have asked is not seen', async () => {
+    await approvals.ask(owner, question())
+    const object = structuredClone(server.objects.get('shop/checkout-d1')!)
+    object.spec = { digest: 'd1' }
+    expect(observeApproval(object, time.now())).toBeUndefined()
+  })
+
+  test('closing what does not exist is done already', async () => {
+    await expect(approvals.close(key, 'Void', 'x')).resolves.toBeUndefined()
+  })
+})
+
+test('the newest ten closed questions of a Rollout are kept, and every open one', async () => {
+  for (let i = 0; i < 13; i++) {
+    const name = `checkout-${i}`
+    await approvals.ask(owner, question({ name, digest: `d${i}` }))
+    if (i > 0) await approvals.close({ namespace: 'shop', name }, 'Consumed', 'moved')
+    time.advance(1000)
+  }
+  await approvals.ask({ ...owner, name: 'other' }, question({ name: 'other-1' }))
+  await approvals.prune(owner)
+  const left = [...server.objects.keys()].map((name) => name.replace('shop/', ''))
+  expect(left).not.toContain('checkout-1')
+  expect(left).not.toContain('checkout-2')
+  expect(left).toContain('checkout-0')
+  expect(left).toContain('other-1')
+  expect(left).toHaveLength(12)
+})
