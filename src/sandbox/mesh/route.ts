@@ -149,11 +149,21 @@ function compileDelegated(
 function compileRoute(route: HttpRoute, namespace: string): CompiledRoute {
   return {
     name: route.name ?? '',
-    matches: compileMatches(route.match),
+    matches: compileMatches(route.match?.map((match) => inNamespace(match, namespace))),
     action: compileAction(route, namespace),
     fault: compileFault(route),
     headers: route.headers,
   }
+}
+
+/** Gateways in conditions are named like those of the VirtualService: relative to its namespace. */
+function inNamespace(match: HttpMatch, namespace: string): HttpMatch {
+  return match.gateways ? { ...match, gateways: match.gateways.map((name) => gatewayName(name, namespace)) } : match
+}
+
+/** `mesh`, or the gateway as `namespace/name`. */
+export function gatewayName(name: string, namespace: string): string {
+  return name === 'mesh' || name.includes('/') ? name : `${namespace}/${name}`
 }
 
 function compileAction(route: HttpRoute, namespace: string): RouteAction {

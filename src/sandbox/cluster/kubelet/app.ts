@@ -3,8 +3,8 @@ import type { Runtime } from '../../../runtime.ts'
 import type { Random } from '../../mesh/random.ts'
 import type { Behaviour } from './behaviour.ts'
 
-/** Answers one HTTP request. */
-export type Handler = (request: IncomingMessage, response: ServerResponse) => void
+/** Answers one HTTP request, or cuts it off: by `cut` where something stands in front of the app, else by its connection. */
+export type Handler = (request: IncomingMessage, response: ServerResponse, cut?: () => void) => void
 
 /** What one running container needs to answer. */
 export interface AppOptions {
@@ -22,7 +22,7 @@ export interface AppOptions {
  */
 export function createApp({ podName, behaviour, random, runtime, ended }: AppOptions): Handler {
   const startedMs = runtime.monotonic()
-  return (request, response) => {
+  return (request, response, cut = () => request.socket.destroy()) => {
     const how = behaviour()
     const degraded = runtime.monotonic() - startedMs >= how.degradeAfterMs
     // One draw per trait, always, so that changing one rate does not shift the others.
@@ -34,7 +34,7 @@ export function createApp({ podName, behaviour, random, runtime, ended }: AppOpt
     const answer = () => {
       if (response.destroyed) return
       if (degraded && reset < how.resetRate) {
-        request.socket.destroy()
+        cut()
         return
       }
       const body = `{"version":"${how.version}","pod":"${podName}"}\n`
