@@ -1,5 +1,6 @@
 /** Answered bit by bit like Prometheus 2.42, errors included. */
 export const exactQueries = [
+  'rate((label_replace(req_total @ 1700000900, "pod", "x$1", "zone", "(.*)"))[15s:])',
   'req_total',
   'req_total{code="500"}',
   '{job="web"}',
@@ -478,6 +479,11 @@ export const refusedQueries = [
   '5m',
   'flat fill(0) + flat',
   'limitk(1, flat)',
+  'timestamp(flat @ 1700000600 offset 1m)',
+  'topk(scalar(flat), flat @ 1700000600)',
+  'topk(scalar(flat @ 1700000600), flat)',
+  'predict_linear(flat[5m] @ 1700000600, 60)',
+  'quantile_over_time(scalar(flat), flat[5m:1m] @ 1700000600)',
   'limit_ratio(0.5, flat)',
   'mad_over_time(flat[5m])',
   'histogram_sum(flat)',

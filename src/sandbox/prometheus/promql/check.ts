@@ -2,6 +2,7 @@ import type { Aggregate, Binary, Call, Expr, ValueType } from './ast.ts'
 import { isComparison, isSetOp } from './ast.ts'
 import { QueryError } from './error.ts'
 import { signatures } from './signatures.ts'
+import { unsettledAggregate, unsettledCall } from './unsettled.ts'
 
 const typeNames = {
   scalar: 'scalar',
@@ -84,12 +85,16 @@ function checkCall(call: Call): void {
   call.args.forEach((arg, i) => {
     expectType(arg, args[Math.min(i, args.length - 1)]!, `call to function "${call.name}"`)
   })
+  const unsettled = unsettledCall(call)
+  if (unsettled) fail(unsettled)
 }
 
 function checkAggregate(aggregate: Aggregate): void {
   expectType(aggregate.expr, 'vector', 'aggregation expression')
   if (!aggregate.param) return
   expectType(aggregate.param, aggregate.op === 'count_values' ? 'string' : 'scalar', 'aggregation parameter')
+  const unsettled = unsettledAggregate(aggregate, aggregate.param)
+  if (unsettled) fail(unsettled)
 }
 
 function checkBinary(binary: Binary): void {

@@ -7,6 +7,7 @@ import { call } from './call.ts'
 import { typeOf } from './check.ts'
 import { type RangeVector, selectInstants, selectRange } from './select.ts'
 import { instantAt, type QueryBounds, referenceTime, type Timeline, timelineOf } from './timeline.ts'
+import { usesAt, variesByStep } from './unsettled.ts'
 import { assertDistinct, type Matrix, overSteps, type StepSeries, vectorAt } from './value.ts'
 
 /** Evaluates a checked scalar or instant-vector expression over a timeline, after the engine of Prometheus 2.42. */
@@ -21,6 +22,11 @@ export class Engine {
 
   /** One value per instant. A scalar is a single series without labels and without gaps. */
   evaluate(expr: Expr, timeline: Timeline): Matrix {
+    // Prometheus evaluates what is fixed by @ once, even for a subquery without a single step: it may fail.
+    if (timeline.count === 0 && typeOf(expr) === 'vector' && usesAt(expr) && !variesByStep(expr)) {
+      this.evaluate(expr, { ...timeline, count: 1 })
+      return []
+    }
     switch (expr.kind) {
       case 'number':
         return [scalarSeries(timeline, () => expr.value)]
