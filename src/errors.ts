@@ -50,6 +50,7 @@ export const errors = {
   RequestVoid: { fix: 'Look at the Rollout again and repeat the request for the current revision.' },
   SlackSignature: { fix: 'Check the Slack signing secret.' },
   NotAllowed: { fix: 'Ask somebody who is named in approval.from.' },
+  ListenFailed: { fix: 'Pass a free address as HOST:PORT to --listen, for example 0.0.0.0:8080.' },
   Internal: { fix: 'This is a bug in Sluice; please report it with the log line.' },
 } as const satisfies Record<string, { fix: string }>
 

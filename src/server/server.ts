@@ -1,0 +1,135 @@
+import type { Server } from 'node:http'
+import { serve } from '@hono/node-server'
+import { type Context, Hono } from 'hono'
+import { bodyLimit } from 'hono/body-limit'
+import { HTTPException } from 'hono/http-exception'
+import { secureHeaders } from 'hono/secure-headers'
+import { timeout } from 'hono/timeout'
+import type { Logger } from 'pino'
+import { SluiceError } from '../errors.ts'
+import type { Endpoint } from './endpoint.ts'
+import type { Health, HealthReport } from './health.ts'
+import { parseListen } from './listen.ts'
+import type { Metrics } from './metrics.ts'
+
+export interface ServerConfig {
+  /** `host:port`; port 0 takes a free one, an empty host takes every address. */
+  listen: string
+  log: Logger
+  health: Health
+  metrics: Pick<Metrics, 'render'>
+  slack?: Endpoint
+  webhooks?: Endpoint[]
+  /** Bytes that a body may have. Default 1 MiB: Slack's payloads repeat the message, forges' webhooks list commits. */
+  maxBodyBytes?: number
+  /** Milliseconds until a request that is not answered gets 503. Default 10 s. */
+  requestTimeoutMs?: number
+  /** Milliseconds that open requests get at the end. Default 5 s. */
+  graceMs?: number
+}
+
+export interface RunningServer {
+  /** Base URL with the real port, without a slash at the end. */
+  url: string
+  /** Takes no new requests, lets the open ones finish, then closes. Idempotent. */
+  stop(): Promise<void>
+}
+
+/**
+ * The controller's HTTP side: probes, metrics, Slack and webhooks. Every failure is JSON `{error}`, never a stack.
+ * @throws {SluiceError} when the address cannot be used.
+ */
+export async function createServer(config: ServerConfig): Promise<RunningServer> {
+  const { host, port } = parseListen(config.listen)
+  const app = routes(config)
+  const server = await open(app, host, port, config.listen)
+  // Slow senders cannot hold connections: headers within 5 s, the whole request within 15 s.
+  server.headersTimeout = 5_000
+  server.requestTimeout = 15_000
+  server.keepAliveTimeout = 65_000
+  const address = server.address()
+  const realPort = typeof address === 'object' && address !== null ? address.port : port
+  const shown = host === '' || host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host
+  let stopping: Promise<void> | undefined
+  return {
+    url: `http://${shown.includes(':') ? `[${shown}]` : shown}:${realPort}`,
+    stop() {
+      stopping ??= close(server, config.graceMs ?? 5_000)
+      return stopping
+    },
+  }
+}
+
+function routes(config: ServerConfig): Hono {
+  const { log, health, metrics, maxBodyBytes = 1024 * 1024, requestTimeoutMs = 10_000 } = config
+  const app = new Hono()
+  app.use(secureHeaders())
+  app.use(async (c, next) => {
+    await next()
+    if (!c.res.headers.has('cache-control')) c.header('cache-control', 'no-store')
+  })
+  app.use(timeout(requestTimeoutMs, new HTTPException(503, { message: 'this took too long; try again' })))
+
+  const probe = (report: () => HealthReport) => (c: Context) => {
+    const { ok, message } = report()
+    return c.json({ ok, message }, ok ? 200 : 503)
+  }
+  app.get('/healthz', probe(health.live))
+  app.get('/readyz', probe(health.ready))
+  app.get('/metrics', async (c) => {
+    const { contentType, body } = await metrics.render()
+    return c.body(body, 200, { 'content-type': contentType })
+  })
+  for (const path of ['/healthz', '/readyz', '/metrics']) app.all(path, (c) => notAllowed(c, 'GET, HEAD'))
+
+  const limit = bodyLimit({
+    maxSize: maxBodyBytes,
+    onError: (c) => c.json({ error: `the body is longer than ${maxBodyBytes} bytes` }, 413),
+  })
+  for (const endpoint of [...(config.slack ? [config.slack] : []), ...(config.webhooks ?? [])]) {
+    app.post(endpoint.path, limit, async (c) => {
+      const body = Buffer.from(await c.req.arrayBuffer())
+      const answer = await endpoint.handle({ body, header: (name) => c.req.header(name), signal: c.req.raw.signal })
+      return answer.json === undefined ? c.body(null, answer.status) : c.json(answer.json, answer.status as 200)
+    })
+    app.all(endpoint.path, (c) => notAllowed(c, 'POST'))
+  }
+
+  app.notFound((c) => c.json({ error: `there is nothing at ${c.req.path}` }, 404))
+  app.onError((error, c) => {
+    if (error instanceof HTTPException) return c.json({ error: error.message }, error.status)
+    log.error({ err: error, path: c.req.path, method: c.req.method }, 'request failed')
+    return c.json({ error: 'internal error; the log of the controller says more' }, 500)
+  })
+  return app
+}
+
+function notAllowed(c: Context, allow: string): Response {
+  return c.json({ error: `${c.req.method} is not allowed here; use ${allow}` }, 405, { allow })
+}
+
+function open(app: Hono, hostname: string, port: number, listen: string): Promise<Server> {
+  return new Promise((resolve, reject) => {
+    const server = serve({ fetch: app.fetch, port, ...(hostname === '' ? {} : { hostname }) }) as Server
+    const failed = (cause: NodeJS.ErrnoException) => {
+      const why = cause.code === 'EADDRINUSE' ? 'is in use already' : `cannot be used (${cause.code ?? cause.message})`
+      reject(new SluiceError({ reason: 'ListenFailed', message: `the address ${listen} ${why}` }, { cause }))
+    }
+    server.once('error', failed)
+    server.once('listening', () => {
+      server.off('error', failed)
+      resolve(server)
+    })
+  })
+}
+
+function close(server: Server, graceMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const cut = setTimeout(() => server.closeAllConnections(), graceMs)
+    server.close(() => {
+      clearTimeout(cut)
+      resolve()
+    })
+    server.closeIdleConnections()
+  })
+}
