@@ -1,4 +1,4 @@
-import type { Server } from 'node:http'
+import { Server } from 'node:http'
 import { serve } from '@hono/node-server'
 import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
@@ -7,6 +7,7 @@ import { secureHeaders } from 'hono/secure-headers'
 import { timeout } from 'hono/timeout'
 import type { Logger } from 'pino'
 import { SluiceError } from '../errors.ts'
+import type { Runtime } from '../runtime.ts'
 import type { Endpoint } from './endpoint.ts'
 import type { Health, HealthReport } from './health.ts'
 import { parseListen } from './listen.ts'
@@ -15,6 +16,7 @@ import type { Metrics } from './metrics.ts'
 export interface ServerConfig {
   /** `host:port`; port 0 takes a free one, an empty host takes every address. */
   listen: string
+  runtime: Pick<Runtime, 'sleep'>
   log: Logger
   health: Health
   metrics: Pick<Metrics, 'render'>
@@ -41,7 +43,8 @@ export interface RunningServer {
  */
 export async function createServer(config: ServerConfig): Promise<RunningServer> {
   const { host, port } = parseListen(config.listen)
-  const app = routes(config)
+  let stopping: Promise<void> | undefined
+  const app = routes(config, () => stopping !== undefined)
   const server = await open(app, host, port, config.listen)
   // Slow senders cannot hold connections: headers within 5 s, the whole request within 15 s.
   server.headersTimeout = 5_000
@@ -50,23 +53,24 @@ export async function createServer(config: ServerConfig): Promise<RunningServer>
   const address = server.address()
   const realPort = typeof address === 'object' && address !== null ? address.port : port
   const shown = host === '' || host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host
-  let stopping: Promise<void> | undefined
   return {
     url: `http://${shown.includes(':') ? `[${shown}]` : shown}:${realPort}`,
     stop() {
-      stopping ??= close(server, config.graceMs ?? 5_000)
+      stopping ??= close(server, config.runtime, config.graceMs ?? 5_000)
       return stopping
     },
   }
 }
 
-function routes(config: ServerConfig): Hono {
+function routes(config: ServerConfig, isStopping: () => boolean): Hono {
   const { log, health, metrics, maxBodyBytes = 1024 * 1024, requestTimeoutMs = 10_000 } = config
   const app = new Hono()
   app.use(secureHeaders())
   app.use(async (c, next) => {
     await next()
     if (!c.res.headers.has('cache-control')) c.header('cache-control', 'no-store')
+    // A kept-alive connection would hold up the end until the grace is over.
+    if (isStopping()) c.header('connection', 'close')
   })
   app.use(timeout(requestTimeoutMs, new HTTPException(503, { message: 'this took too long; try again' })))
 
@@ -110,7 +114,8 @@ function notAllowed(c: Context, allow: string): Response {
 
 function open(app: Hono, hostname: string, port: number, listen: string): Promise<Server> {
   return new Promise((resolve, reject) => {
-    const server = serve({ fetch: app.fetch, port, ...(hostname === '' ? {} : { hostname }) }) as Server
+    const server = serve({ fetch: app.fetch, port, ...(hostname === '' ? {} : { hostname }) })
+    if (!(server instanceof Server)) throw new Error('expected a plain HTTP/1.1 server')
     const failed = (cause: NodeJS.ErrnoException) => {
       const why = cause.code === 'EADDRINUSE' ? 'is in use already' : `cannot be used (${cause.code ?? cause.message})`
       reject(new SluiceError({ reason: 'ListenFailed', message: `the address ${listen} ${why}` }, { cause }))
@@ -123,13 +128,15 @@ function open(app: Hono, hostname: string, port: number, listen: string): Promis
   })
 }
 
-function close(server: Server, graceMs: number): Promise<void> {
-  return new Promise((resolve) => {
-    const cut = setTimeout(() => server.closeAllConnections(), graceMs)
-    server.close(() => {
-      clearTimeout(cut)
-      resolve()
-    })
-    server.closeIdleConnections()
-  })
+async function close(server: Server, runtime: Pick<Runtime, 'sleep'>, graceMs: number): Promise<void> {
+  const closed = new AbortController()
+  const done = new Promise<void>((resolve) => server.close(() => resolve()))
+  server.closeIdleConnections()
+  const cut = runtime.sleep(graceMs, closed.signal).then(
+    () => server.closeAllConnections(),
+    () => undefined,
+  )
+  await done
+  closed.abort()
+  await cut
 }
