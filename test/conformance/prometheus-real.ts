@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -13,6 +13,8 @@ const run = promisify(execFile)
 /** A real Prometheus process on loopback. */
 export interface RealPrometheus {
   url: string
+  /** Replaces the addresses of one job; Prometheus takes some seconds to notice. */
+  setTargets(job: string, addresses: string[]): Promise<void>
   stop(): Promise<void>
 }
 
@@ -54,11 +56,17 @@ export async function startRealPrometheus(options: RealOptions): Promise<RealPro
       scrape_timeout: options.scrapeInterval ?? '10s',
       evaluation_interval: '1m',
     },
-    scrape_configs: (options.scrape ?? []).map(({ job, address }) => ({
+    scrape_configs: (options.scrape ?? []).map(({ job }) => ({
       job_name: job,
-      static_configs: [{ targets: [address] }],
+      file_sd_configs: [{ files: [join(directory, `${job}.json`)] }],
     })),
   }
+  const setTargets = async (job: string, addresses: string[]) => {
+    const file = join(directory, `${job}.json`)
+    await writeFile(`${file}.new`, JSON.stringify([{ targets: addresses }]))
+    await rename(`${file}.new`, file)
+  }
+  for (const { job, address } of options.scrape ?? []) await setTargets(job, [address])
   await writeFile(join(directory, 'prometheus.yml'), JSON.stringify(config))
   const port = await freePort()
   const url = `http://127.0.0.1:${port}`
@@ -87,7 +95,7 @@ export async function startRealPrometheus(options: RealOptions): Promise<RealPro
       (response) => response.ok,
       () => false,
     )
-    if (ready) return { url, stop }
+    if (ready) return { url, setTargets, stop }
     await sleep(50)
   }
   await stop()

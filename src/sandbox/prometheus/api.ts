@@ -7,6 +7,7 @@ import { compareLabels } from './labels.ts'
 import { QueryError } from './promql/error.ts'
 import { evaluate, type QueryResult, type QueryTime } from './promql/evaluate.ts'
 import { isLabelName } from './promql/label-functions.ts'
+import { formatDuration } from './promql/literals.ts'
 import { parsePromql } from './promql/parse.ts'
 import type { ScrapeLoop } from './scrape-loop.ts'
 import type { Store, StoredSeries } from './store.ts'
@@ -182,7 +183,7 @@ function describeTarget(loop: ScrapeLoop, intervalMs: number) {
     lastScrape: new Date(status.lastScrapeMs).toISOString(),
     lastScrapeDuration: status.lastDurationSeconds,
     health: status.health,
-    scrapeInterval: `${intervalMs}ms`,
-    scrapeTimeout: `${Math.min(10_000, intervalMs)}ms`,
+    scrapeInterval: formatDuration(intervalMs),
+    scrapeTimeout: formatDuration(Math.min(10_000, intervalMs)),
   }
 }

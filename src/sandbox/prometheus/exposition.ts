@@ -20,7 +20,10 @@ export interface Exposition {
 }
 
 /** A scrape body that is not Prometheus text format; the message names the line. */
-export class ExpositionError extends Error {}
+export class ExpositionError extends Error {
+  /** How many samples were read before; Prometheus counts them as scraped all the same. */
+  samplesBefore = 0
+}
 
 const metricName = /[a-zA-Z_:][a-zA-Z0-9_:]*/y
 const labelStart = /[ \t]*([a-zA-Z_][a-zA-Z0-9_]*)[ \t]*=[ \t]*"/y
@@ -41,8 +44,13 @@ export function parseExposition(text: string): Exposition {
     lineNumber++
     const content = line.replace(/^[ \t]+/, '')
     if (content === '') continue
-    if (content.startsWith('#')) readComment(content, metadata, lineNumber)
-    else samples.push(readSample(content, lineNumber))
+    try {
+      if (content.startsWith('#')) readComment(content, metadata, lineNumber)
+      else samples.push(readSample(line, lineNumber))
+    } catch (error) {
+      if (error instanceof ExpositionError) error.samplesBefore = samples.length
+      throw error
+    }
   }
   return { samples, metadata }
 }

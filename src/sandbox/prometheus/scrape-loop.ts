@@ -1,5 +1,5 @@
 import type { Runtime } from '../../runtime.ts'
-import { type Exposition, type MetricMetadata, parseExposition } from './exposition.ts'
+import { type Exposition, ExpositionError, type MetricMetadata, parseExposition } from './exposition.ts'
 import type { Labels } from './labels.ts'
 import type { Store } from './store.ts'
 import { storedLabels, type Target, targetLabels } from './target.ts'
@@ -50,16 +50,18 @@ export class ScrapeLoop {
     const started = this.#runtime.monotonic()
     let exposition: Exposition | undefined
     let lastError = ''
+    let count = 0
     try {
       exposition = parseExposition(await this.#read(timeoutMs, signal))
+      count = exposition.samples.length
     } catch (error) {
       lastError = error instanceof Error ? describe(error) : String(error)
+      if (error instanceof ExpositionError) count = error.samplesBefore
     }
     if (signal.aborted) return
     const seconds = (this.#runtime.monotonic() - started) / 1000
     const added = this.#storeSamples(exposition, timeMs)
     if (exposition) this.metadata = exposition.metadata
-    const count = exposition?.samples.length ?? 0
     this.#report(timeMs, [exposition ? 1 : 0, seconds, count, count, added])
     Object.assign(this.status, {
       health: exposition ? 'up' : 'down',

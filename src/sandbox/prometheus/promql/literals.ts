@@ -84,3 +84,16 @@ export function parseString(text: string): string | undefined {
   }
   return out
 }
+
+/** Prints milliseconds as Prometheus prints a duration in its answers, e.g. `1m30s`. */
+export function formatDuration(durationMs: number): string {
+  if (durationMs === 0) return '0s'
+  let rest = Math.round(durationMs)
+  let text = ''
+  for (const unit of ['d', 'h', 'm', 's', 'ms'] as const) {
+    const count = Math.floor(rest / unitMs[unit])
+    if (count > 0) text += `${count}${unit}`
+    rest -= count * unitMs[unit]
+  }
+  return text
+}
