@@ -7,7 +7,7 @@ import { apiVersionIn, type ResourceType, refKey } from './resource-type.ts'
 import { type LabelSelector, parseFieldSelector, parseLabelSelector } from './selectors.ts'
 import type { ResourceRequest, ServerParts } from './server-parts.ts'
 import { ApiError, badRequest, expired, notFound } from './status.ts'
-import { tableOf } from './table.ts'
+import { type TableOptions, tableOf } from './table.ts'
 
 /** Lists that are being read page by page keep the objects of their first page's moment. */
 export interface Snapshots {
@@ -41,10 +41,11 @@ export function selectionOf(request: ResourceRequest): Selection {
   const fields = request.query.get('fieldSelector')
   const byLabel: LabelSelector = labels ? parseLabelSelector(labels) : () => true
   const byField = fields ? parseFieldSelector(fields, refKey(request.type)) : () => true
-  const { namespace } = request.route
+  const { namespace, name } = request.route
   return {
     selects: (object) =>
       (namespace === undefined || object.metadata.namespace === namespace) &&
+      (name === undefined || object.metadata.name === name) &&
       byLabel(object.metadata.labels ?? {}) &&
       byField(request.type.alias ? request.type.alias.show(object) : object),
   }
@@ -78,12 +79,16 @@ export function sendObject(request: ResourceRequest, parts: ServerParts, code: n
   }
 }
 
-export function tableOptions(request: ResourceRequest, parts: ServerParts, apiVersion: string) {
+export function tableOptions(
+  request: ResourceRequest,
+  parts: ServerParts,
+  apiVersion: string,
+): Omit<TableOptions, 'metadata'> {
   const wanted = request.query.get('includeObject')
   return {
     apiVersion,
     version: request.route.version,
-    includeObject: wanted === 'None' || wanted === 'Object' ? wanted : ('Metadata' as const),
+    includeObject: wanted === 'None' || wanted === 'Object' ? wanted : 'Metadata',
     now: parts.runtime.now(),
   }
 }
@@ -97,7 +102,7 @@ export function notAcceptable(): ApiError {
 }
 
 export function handleList(request: ResourceRequest, parts: ServerParts, snapshots: Snapshots): void {
-  const { type, query } = request
+  const { query } = request
   const selection = selectionOf(request)
   const token = query.get('continue')
   const limit = Number(query.get('limit') ?? 0)

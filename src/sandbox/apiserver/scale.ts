@@ -1,0 +1,66 @@
+import type { KubeObject } from '../../kube/object.ts'
+import { parseBody, sendJson } from './exchange.ts'
+import { at, clone, isObject, type Json } from './json.ts'
+import { jsonPatch } from './json-patch.ts'
+import { jsonPath, setAtPath } from './json-path.ts'
+import { mergePatch } from './merge-patch.ts'
+import { inVersion } from './request-context.ts'
+import type { ScalePaths } from './resource-type.ts'
+import { selectorText } from './selectors.ts'
+import type { ResourceRequest, ServerParts } from './server-parts.ts'
+import { badRequest, fieldInvalid, invalid, methodNotAllowed, modified, notFound } from './status.ts'
+import { writeContext } from './write-context.ts'
+
+/** GET, PUT and PATCH of `…/scale`: an autoscaling/v1 Scale over the replicas of the object. */
+export function handleScale(request: ResourceRequest, parts: ServerParts, paths: ScalePaths, text: string): void {
+  const { type, route, method } = request
+  const key = { namespace: route.namespace, name: route.name ?? '' }
+  const live = parts.store.get(type, key)
+  if (!live) throw notFound(type, key.name)
+  const scale = scaleOf(live, paths)
+  if (method === 'GET') {
+    sendJson(request, 200, scale)
+    return
+  }
+  if (method !== 'PUT' && method !== 'PATCH') throw methodNotAllowed(type)
+  const wanted = method === 'PUT' ? parseBody(text, 'application/json') : patched(scale, request, text)
+  const replicas = at(wanted, 'spec', 'replicas') ?? 0
+  if (typeof replicas !== 'number' || !Number.isInteger(replicas)) throw badRequest('spec.replicas must be an integer')
+  if (replicas < 0) {
+    const scaleKind = { group: 'autoscaling', plural: 'scales', kind: 'Scale' }
+    throw invalid(scaleKind, key.name, [fieldInvalid('spec.replicas', replicas, 'must be greater than or equal to 0')])
+  }
+  const version = at(wanted, 'metadata', 'resourceVersion')
+  if (typeof version === 'string' && version !== '' && version !== live.metadata.resourceVersion) {
+    throw modified(type, key.name)
+  }
+  const context = { ...writeContext(request), subresource: 'scale' as const }
+  const updated = parts.pipeline.update(type, key, context, (current) => {
+    const object = clone(inVersion(type, current, route.version))
+    setAtPath(object, paths.specReplicasPath, replicas)
+    return object
+  })
+  sendJson(request, 200, scaleOf(updated, paths))
+}
+
+function patched(scale: KubeObject, request: ResourceRequest, text: string): unknown {
+  const patch = parseBody(text, 'application/json')
+  const media = request.request.headers['content-type']?.split(';')[0]
+  if (media === 'application/json-patch+json') return jsonPatch(scale, patch)
+  if (!isObject(patch)) throw badRequest('a merge patch must be an object')
+  return mergePatch(scale, patch)
+}
+
+function scaleOf(object: KubeObject, paths: ScalePaths): KubeObject {
+  const { name, namespace, uid, resourceVersion, creationTimestamp } = object.metadata
+  const selector = paths.labelSelectorPath ? jsonPath(object, paths.labelSelectorPath)[0] : undefined
+  const status: Json = { replicas: Number(jsonPath(object, paths.statusReplicasPath)[0] ?? 0) }
+  if (selector !== undefined) status.selector = typeof selector === 'string' ? selector : selectorText(selector)
+  return {
+    kind: 'Scale',
+    apiVersion: 'autoscaling/v1',
+    metadata: { name, namespace, uid, resourceVersion, creationTimestamp },
+    spec: { replicas: Number(jsonPath(object, paths.specReplicasPath)[0] ?? 0) },
+    status,
+  }
+}
