@@ -68,7 +68,10 @@ function peerOf(namespace: string, workload: string, labels: Labels, serviceAcco
     canonicalService:
       labels['service.istio.io/canonical-name'] ?? labels['app.kubernetes.io/name'] ?? labels.app ?? workload,
     canonicalRevision:
-      labels['service.istio.io/canonical-revision'] ?? labels['app.kubernetes.io/version'] ?? labels.version ?? 'latest',
+      labels['service.istio.io/canonical-revision'] ??
+      labels['app.kubernetes.io/version'] ??
+      labels.version ??
+      'latest',
     cluster: 'Kubernetes',
   }
 }

@@ -1,4 +1,5 @@
 import { keyOf } from '../../kube/object.ts'
+import type { Storage } from '../apiserver/storage.ts'
 import {
   ENDPOINT_SLICES,
   type EndpointSlice,
@@ -9,7 +10,6 @@ import {
   type ServicePort,
   view,
 } from '../cluster/objects.ts'
-import type { Storage } from '../apiserver/storage.ts'
 import { asDestinationRule, type DestinationRule, policyFor } from './destination-rule.ts'
 import { fqdnOf, hostSpecificity, resolveHost, serviceOfAuthority, splitAuthority } from './hosts.ts'
 import { peerOfPod } from './peer.ts'
