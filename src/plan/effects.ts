@@ -9,7 +9,7 @@ export type Effect =
   | SetWeight
   | { kind: 'commit'; entry: PendingCommit; memory: StateFile }
   | { kind: 'askApproval'; approval: ApprovalQuestion }
-  | { kind: 'closeApproval'; name: string; reason: string }
+  | { kind: 'closeApproval'; name: string; state: 'Void' | 'Consumed'; reason: string }
   | { kind: 'event'; type: 'Normal' | 'Warning'; reason: string; message: string }
   | {
       kind: 'notify'

@@ -105,7 +105,12 @@ function intend(turn: Turn, position: number): Decision {
   const digest = digestOf(turn, next)
   const approvedBy = next.approval ? status.approval?.by : undefined
   if (status.approval) {
-    turn.effects.push({ kind: 'closeApproval', name: status.approval.name, reason: 'consumed' })
+    turn.effects.push({
+      kind: 'closeApproval',
+      name: status.approval.name,
+      state: 'Consumed',
+      reason: 'the move it allowed is being made',
+    })
     status.approval = { ...status.approval, state: 'Consumed' }
   }
   if (status.lowered) status.lowered.settled = true

@@ -31,6 +31,8 @@ export interface Observation {
   approval?: ApprovalObservation
   /** The annotation sluice.dev/request, when there is one. */
   request?: RequestObservation
+  /** The annotation is there but nobody can act on it; it is acknowledged once. */
+  unreadableRequest?: { id: string; verb: string; by?: string; message: string }
 }
 
 export type WorkloadObservation =

@@ -29,7 +29,8 @@ export const deletion: Rule = (turn) => {
       })
     }
     const message = 'the Rollout was deleted'
-    if (status.approval) turn.effects.push({ kind: 'closeApproval', name: status.approval.name, reason: message })
+    if (status.approval)
+      turn.effects.push({ kind: 'closeApproval', name: status.approval.name, state: 'Void', reason: message })
     owe(turn, {
       kind: 'delete',
       subject: `${o.rollout.name}: ${percent(from)} → 0% (${o.rollout.namespace}): deleted`,

@@ -6,24 +6,20 @@ type Answer = { result: 'Done' | 'Void' | 'Refused'; message: string }
 
 /** Executes the request a person has made, once; the answer is kept in `status.lastRequest`. */
 export function absorbRequest(turn: Turn): void {
-  const { request } = turn.o
-  const { status } = turn
-  if (!request || request.id === status.lastRequest?.id) return
-  const { result, message } = answer(turn, request)
-  status.lastRequest = {
-    id: request.id,
-    verb: request.verb,
-    ...(request.by ? { by: request.by } : {}),
+  const { request, unreadableRequest: unreadable } = turn.o
+  const seen = request ?? unreadable
+  if (!seen || seen.id === turn.status.lastRequest?.id) return
+  const { result, message }: Answer = request ? answer(turn, request) : { result: 'Refused', message: unreadable?.message ?? '' }
+  turn.status.lastRequest = {
+    id: seen.id,
+    verb: seen.verb,
+    ...(seen.by ? { by: seen.by } : {}),
     result,
     message,
     at: iso(turn.now),
   }
-  event(
-    turn,
-    result === 'Done' ? 'Normal' : 'Warning',
-    `Request${result}`,
-    `${request.verb}${request.by ? ` by ${request.by}` : ''}: ${message}`,
-  )
+  const who = seen.by ? ` by ${seen.by}` : ''
+  event(turn, result === 'Done' ? 'Normal' : 'Warning', `Request${result}`, `${seen.verb}${who}: ${message}`)
 }
 
 function answer(turn: Turn, request: RequestObservation): Answer {

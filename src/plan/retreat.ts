@@ -176,7 +176,7 @@ export function voidIntent(turn: Turn, putBack: boolean): void {
 export function closeApproval(turn: Turn, reason: string): void {
   const { approval } = turn.status
   if (approval && (approval.state === 'Pending' || approval.state === 'Approved')) {
-    turn.effects.push({ kind: 'closeApproval', name: approval.name, reason })
+    turn.effects.push({ kind: 'closeApproval', name: approval.name, state: 'Void', reason })
     turn.status.asks = (turn.status.asks ?? 0) + 1
   }
   delete turn.status.approval

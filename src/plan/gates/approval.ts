@@ -16,6 +16,7 @@ export const approval: Gate = (turn, next) => {
     turn.effects.push({
       kind: 'closeApproval',
       name: status.approval.name,
+      state: 'Void',
       reason: 'the move changed; it is asked again',
     })
     delete status.approval
@@ -28,7 +29,12 @@ export const approval: Gate = (turn, next) => {
   }
   if (seen?.state === 'Expired' && status.approval) {
     // onExpiry Reject was the business of the rule `abort`; here it is Hold: ask again.
-    turn.effects.push({ kind: 'closeApproval', name: status.approval.name, reason: 'expired; asked again' })
+    turn.effects.push({
+      kind: 'closeApproval',
+      name: status.approval.name,
+      state: 'Void',
+      reason: 'expired; asked again',
+    })
     status.asks = (status.asks ?? 0) + 1
     delete status.approval
     return {

@@ -1,0 +1,101 @@
+import { hostname } from 'node:os'
+
+/** Everything the controller can be told, by flag or by environment variable; flags win. */
+export interface ControllerConfig {
+  kubeconfig?: string
+  /** Base URL of Prometheus for Rollouts that name none. */
+  prometheus?: string
+  /** Only these namespaces; all when empty. */
+  namespaces: string[]
+  listen: string
+  clusterName?: string
+  /** Take over state files that another cluster wrote. */
+  takeOver: boolean
+  logLevel: string
+  /** Where clones of repositories are kept. */
+  workDir: string
+  leaderElection: boolean
+  /** Namespace of the Lease. */
+  leaseNamespace: string
+  identity: string
+  /** How often evidence is written to status while nothing else changes, milliseconds. */
+  checkpointMs: number
+  slack: { token?: string; channel?: string; signingSecrets: string[] }
+  webhook?: { url: string; secret?: string }
+  workers: number
+}
+
+/** The variables that matter for finding a cluster; see kube/kubeconfig. */
+export interface KubeEnv {
+  KUBECONFIG?: string
+  HOME?: string
+  KUBERNETES_SERVICE_HOST?: string
+  KUBERNETES_SERVICE_PORT?: string
+}
+
+type Env = Record<string, string | undefined>
+
+/** The process environment: read here and nowhere else. */
+export function environment(): Env {
+  return process.env
+}
+
+export function kubeEnv(env: Env = environment()): KubeEnv {
+  const { KUBECONFIG, HOME, KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT } = env
+  return { KUBECONFIG, HOME, KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT }
+}
+
+/** Flags as commander gives them. */
+export interface ControllerFlags {
+  kubeconfig?: string
+  prometheus?: string
+  namespace?: string[]
+  listen?: string
+  clusterName?: string
+  takeOver?: boolean
+  logLevel?: string
+  workDir?: string
+  leaderElect?: boolean
+}
+
+export function controllerConfig(flags: ControllerFlags = {}, env: Env = environment()): ControllerConfig {
+  const kubeconfig = flags.kubeconfig ?? env.SLUICE_KUBECONFIG
+  const prometheus = flags.prometheus ?? env.SLUICE_PROMETHEUS
+  const clusterName = flags.clusterName ?? env.SLUICE_CLUSTER_NAME
+  const inCluster = env.KUBERNETES_SERVICE_HOST !== undefined && kubeconfig === undefined
+  return {
+    ...(kubeconfig ? { kubeconfig } : {}),
+    ...(prometheus ? { prometheus } : {}),
+    ...(clusterName ? { clusterName } : {}),
+    namespaces: flags.namespace ?? list(env.SLUICE_NAMESPACES),
+    listen: flags.listen ?? env.SLUICE_LISTEN ?? (inCluster ? '0.0.0.0:8080' : '127.0.0.1:8080'),
+    takeOver: flags.takeOver ?? env.SLUICE_TAKE_OVER === 'true',
+    logLevel: flags.logLevel ?? env.SLUICE_LOG_LEVEL ?? 'info',
+    workDir: flags.workDir ?? env.SLUICE_WORK_DIR ?? `${env.TMPDIR ?? '/tmp'}/sluice`,
+    leaderElection: flags.leaderElect ?? (env.SLUICE_LEADER_ELECT ? env.SLUICE_LEADER_ELECT === 'true' : inCluster),
+    leaseNamespace: env.SLUICE_LEASE_NAMESPACE ?? env.POD_NAMESPACE ?? 'sluice-system',
+    identity: env.POD_NAME ?? hostname(),
+    checkpointMs: Number(env.SLUICE_CHECKPOINT_SECONDS ?? 60) * 1000,
+    slack: {
+      ...(env.SLUICE_SLACK_TOKEN ? { token: env.SLUICE_SLACK_TOKEN } : {}),
+      ...(env.SLUICE_SLACK_CHANNEL ? { channel: env.SLUICE_SLACK_CHANNEL } : {}),
+      signingSecrets: list(env.SLUICE_SLACK_SIGNING_SECRETS ?? env.SLUICE_SLACK_SIGNING_SECRET),
+    },
+    ...(env.SLUICE_WEBHOOK_URL
+      ? {
+          webhook: {
+            url: env.SLUICE_WEBHOOK_URL,
+            ...(env.SLUICE_WEBHOOK_SECRET ? { secret: env.SLUICE_WEBHOOK_SECRET } : {}),
+          },
+        }
+      : {}),
+    workers: Number(env.SLUICE_WORKERS ?? 8),
+  }
+}
+
+function list(text: string | undefined): string[] {
+  return (text ?? '')
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '')
+}

@@ -1,0 +1,58 @@
+import type { Logger } from 'pino'
+import type { Approvals } from '../approval/approvals.ts'
+import type { KubeClient } from '../kube/client.ts'
+import type { EventRecorder } from '../kube/events.ts'
+import type { KubeObject } from '../kube/object.ts'
+import type { ObjectReader } from '../kube/reader.ts'
+import type { GitObservation } from '../plan/observation.ts'
+import type { StateFile } from '../plan/effects.ts'
+import type { PendingCommit } from '../api/status.ts'
+import type { RolloutSpec } from '../api/rollout.ts'
+import type { Runtime } from '../runtime.ts'
+import type { Metrics } from '../server/metrics.ts'
+import type { Router } from '../traffic/router.ts'
+import type { Workload } from '../workload/workload.ts'
+import type { AnalysisFeed } from './feed.ts'
+import type { Recorder } from './record.ts'
+
+/** A Rollout as it is referred to by everything that acts on it. */
+export interface RolloutRef {
+  key: string
+  namespace: string
+  name: string
+  uid: string
+}
+
+/** What one Rollout sees of Git, and how it hands over commits. */
+export interface GitPort {
+  observe(rollout: KubeObject, spec: RolloutSpec): GitObservation
+  submit(rollout: KubeObject, spec: RolloutSpec, entry: PendingCommit, memory: StateFile): void
+}
+
+/** Tells people; never waits and never throws. */
+export interface People {
+  notify(rollout: RolloutRef, topic: string, message: string): void
+  /** An Approval has been asked: show it where people are. */
+  asked(namespace: string, name: string): void
+}
+
+/** Everything a reconcile uses. */
+export interface Context {
+  client: KubeClient
+  reader: ObjectReader
+  router: Router
+  workload: Workload
+  feed: AnalysisFeed
+  git: GitPort
+  approvals: Approvals
+  events: EventRecorder
+  people: People
+  recorder: Recorder
+  metrics: Metrics
+  runtime: Runtime
+  log: Logger
+  /** An older Rollout on the same route, by its key. */
+  rivalOf(rollout: KubeObject, spec: RolloutSpec): string | undefined
+  /** Checked on the monotonic clock right before every forward write (I6). */
+  isLeader(): boolean
+}

@@ -1,0 +1,99 @@
+import { asKubeError } from '../kube/kube-error.ts'
+import type { KubeObject } from '../kube/object.ts'
+import { resources } from '../kube/resources.ts'
+import { type Problem, sentence } from '../errors.ts'
+import { type Effect, isRequired, type SetWeight } from '../plan/effects.ts'
+import type { RolloutSpec } from '../api/rollout.ts'
+import type { Context, RolloutRef } from './context.ts'
+import { FINALIZER } from './observe.ts'
+
+/** What became of the effects. `failed`: a required one was not done, and nothing after it either. */
+export type Performed = { failed?: { effect: Effect; problem: Problem; retryMs: number } }
+
+/** Pauses between attempts of a retreat within one reconcile: milliseconds to seconds, not intervals (I2). */
+const RETREAT_PAUSES_MS = [20, 50, 100, 200, 400, 800]
+
+/** Does the effects in order. Commits are left to `reconcile`, which hands them over once the status that owes them is recorded. */
+export async function perform(c: Context, rollout: KubeObject, ref: RolloutRef, spec: RolloutSpec | undefined, effects: readonly Effect[]): Promise<Performed> {
+  for (const effect of effects) {
+    try {
+      const failed = await one(c, rollout, ref, spec, effect)
+      if (failed) return { failed: { effect, ...failed } }
+    } catch (error) {
+      const problem: Problem = { reason: asKubeError(error) ? 'ApiUnreachable' : 'Internal', message: error instanceof Error ? error.message : String(error) }
+      if (isRequired(effect)) return { failed: { effect, problem, retryMs: 1_000 } }
+      c.log.warn({ rollout: ref.key, effect: effect.kind, err: error }, 'effect failed')
+      c.metrics.reconcileError(asKubeError(error) ? 'transient' : 'bug')
+    }
+  }
+  return {}
+}
+
+async function one(c: Context, rollout: KubeObject, ref: RolloutRef, spec: RolloutSpec | undefined, effect: Effect): Promise<{ problem: Problem; retryMs: number } | undefined> {
+  switch (effect.kind) {
+    case 'setWeight':
+      return spec && (await setWeight(c, ref, spec, effect))
+    case 'commit':
+      return undefined
+    case 'askApproval':
+      await c.approvals.ask({ namespace: ref.namespace, name: ref.name, uid: ref.uid }, effect.approval)
+      c.people.asked(ref.namespace, effect.approval.name)
+      return undefined
+    case 'closeApproval':
+      await c.approvals.close({ namespace: ref.namespace, name: effect.name }, effect.state, effect.reason)
+      return undefined
+    case 'event':
+      c.events.record({ object: rollout, type: effect.type, reason: effect.reason, message: effect.message })
+      return undefined
+    case 'notify':
+      c.people.notify(ref, effect.topic, effect.message)
+      return undefined
+    case 'addFinalizer':
+    case 'removeFinalizer':
+      await setFinalizer(c, ref, effect.kind === 'addFinalizer')
+      return undefined
+  }
+}
+
+async function setWeight(c: Context, ref: RolloutRef, spec: RolloutSpec, effect: SetWeight): Promise<{ problem: Problem; retryMs: number } | undefined> {
+  const forward = effect.direction === 'forward'
+  for (let attempt = 0; ; attempt++) {
+    if (forward && !c.isLeader()) {
+      return { problem: { reason: 'Internal', message: 'this process is not the leader any more' }, retryMs: 1_000 }
+    }
+    const result = await c.router.setWeight(spec.traffic, ref.namespace, effect)
+    if (result.ok) {
+      if (result.changed) c.log.info({ rollout: ref.key, weight: effect.weight, canary: effect.canary, direction: effect.direction, reason: effect.reason }, 'weight set')
+      return undefined
+    }
+    const pause = RETREAT_PAUSES_MS[attempt]
+    if (forward || !result.transient || pause === undefined) {
+      c.log.warn({ rollout: ref.key, weight: effect.weight, direction: effect.direction, problem: sentence(result.problem) }, 'weight not set')
+      return { problem: result.problem, retryMs: forward ? (result.conflict ? 0 : 1_000) : 500 }
+    }
+    await c.runtime.sleep(pause * (0.5 + c.runtime.random()))
+  }
+}
+
+/** Adds or removes our finalizer on the newest version of the object; other finalizers stay. */
+async function setFinalizer(c: Context, ref: RolloutRef, present: boolean): Promise<void> {
+  const key = { namespace: ref.namespace, name: ref.name }
+  for (let attempt = 1; ; attempt++) {
+    const live = await c.client.get(resources.rollouts, key)
+    if (!live || live.metadata.uid !== ref.uid) return
+    const finalizers = live.metadata.finalizers ?? []
+    if (finalizers.includes(FINALIZER) === present) return
+    const body = {
+      metadata: {
+        resourceVersion: live.metadata.resourceVersion,
+        finalizers: present ? [...finalizers, FINALIZER] : finalizers.filter((f) => f !== FINALIZER),
+      },
+    }
+    try {
+      await c.client.patch(resources.rollouts, key, { type: 'merge', body }, { fieldManager: 'sluice' })
+      return
+    } catch (error) {
+      if (!asKubeError(error)?.isConflict || attempt >= 5) throw error
+    }
+  }
+}

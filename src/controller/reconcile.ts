@@ -1,0 +1,55 @@
+import { type Problem, sentence } from '../errors.ts'
+import { keyOf } from '../kube/object.ts'
+import { resources } from '../kube/resources.ts'
+import type { Plan } from '../plan/effects.ts'
+import { plan } from '../plan/plan.ts'
+import type { Context, RolloutRef } from './context.ts'
+import { analysisRequest, effectiveSpec, observe } from './observe.ts'
+import { perform } from './perform.ts'
+import { report } from './report.ts'
+
+/** When to look again; nothing: only when something changes. */
+export type Again = { afterMs: number; urgent?: boolean } | undefined
+
+/** The spine: observe, plan, perform, record. Gets a key, never an event; every exit records what is true. */
+export async function reconcile(c: Context, key: string): Promise<Again> {
+  const [namespace, name] = key.split('/') as [string, string]
+  const rollout = c.reader.get(resources.rollouts, { namespace, name })
+  if (!rollout) return forget(c, key)
+
+  const ref: RolloutRef = { key, namespace, name, uid: rollout.metadata.uid ?? '' }
+  const recorded = c.recorder.statusOf(rollout)
+  const observation = observe(c, rollout, recorded)
+  const decided = plan(recorded, observation, c.runtime.now())
+  const spec = effectiveSpec(rollout, observation.spec, recorded)
+
+  const { failed } = await perform(c, rollout, ref, spec, decided.effects)
+  const status = failed ? withProblem(decided, failed.problem) : decided.status
+  const outcome = await c.recorder.record(rollout, status)
+  if (outcome === 'Gone') return forget(c, key)
+  if (outcome === 'Lost') return { afterMs: 0 }
+  report(c, ref, recorded, status, decided, failed)
+
+  if (spec && !failed) {
+    // Only now: a commit must not be made before the status that owes it is recorded.
+    for (const effect of decided.effects) if (effect.kind === 'commit') c.git.submit(rollout, spec, effect.entry, effect.memory)
+  }
+  const request = spec && decided.measuring ? analysisRequest(rollout, spec, status) : undefined
+  if (request) c.feed.follow(keyOf(rollout), request)
+  else c.feed.forget(key)
+
+  if (failed) return { afterMs: failed.retryMs, urgent: failed.effect.kind === 'setWeight' && failed.effect.direction === 'retreat' }
+  return decided.requeueAfterMs === undefined ? undefined : { afterMs: decided.requeueAfterMs }
+}
+
+/** The fallback says what is true; the problem says why it is not better. */
+function withProblem(decided: Plan, problem: Problem): Plan['status'] {
+  return { ...decided.fallback, message: `${decided.fallback.message ?? ''}; ${sentence(problem)}` }
+}
+
+function forget(c: Context, key: string): undefined {
+  c.feed.forget(key)
+  c.recorder.forget(key)
+  c.metrics.forgetRollout(key)
+  return undefined
+}
