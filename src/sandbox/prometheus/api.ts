@@ -2,7 +2,7 @@ import { Hono } from 'hono'
 import { badParameter, rangeParameters, selectorParameters, sortedUnique, timeParameter } from './api-parameters.ts'
 import type { MetricMetadata } from './exposition.ts'
 import type { FaultState } from './faults.ts'
-import { formatSampleValue } from './go-number.ts'
+import { formatPlainDecimal, formatSampleValue } from './go-number.ts'
 import { compareLabels } from './labels.ts'
 import { QueryError } from './promql/error.ts'
 import { evaluate, type QueryResult, type QueryTime } from './promql/evaluate.ts'
@@ -132,7 +132,7 @@ function encodeResult(result: QueryResult): unknown {
   const point = (timeMs: number, value: number) => [timeMs / 1000, formatSampleValue(value)]
   switch (result.type) {
     case 'scalar':
-      return { resultType: 'scalar', result: point(result.timeMs, result.value) }
+      return { resultType: 'scalar', result: [result.timeMs / 1000, formatPlainDecimal(result.value)] }
     case 'string':
       return { resultType: 'string', result: [result.timeMs / 1000, result.value] }
     case 'vector':

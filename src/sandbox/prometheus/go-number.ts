@@ -28,7 +28,7 @@ export function parseGoFloat(text: string): number | undefined {
   return hex[1] === '-' ? -value : value
 }
 
-/** Prints a sample value as Prometheus's HTTP API does: shortest form, exponent below 1e-6 and from 1e21. */
+/** Prints a sample of a vector or matrix as Prometheus's HTTP API does (scalars are plain decimals): shortest form, exponent below 1e-6 and from 1e21. */
 export function formatSampleValue(value: number): string {
   if (!Number.isFinite(value)) return formatSpecial(value)
   if (Object.is(value, -0)) return '-0'

@@ -66,7 +66,7 @@ function describe(answer: Answer): string {
 }
 
 function close(a: string, b: string, tolerance: number): boolean {
-  if (a === b) return true
+  if (a === b || tolerance === 0) return a === b
   const [x, y] = [Number(a), Number(b)]
   return Math.abs(x - y) <= tolerance * Math.max(Math.abs(x), Math.abs(y))
 }

