@@ -75,7 +75,7 @@ function walk(
   if (shape === 'leaf' || isVoid(to)) {
     if (isVoid(to) && shape !== 'leaf' && before !== undefined && !isVoid(before)) {
       removeChildren(before, schema, path, result.removed)
-    } else if (!equal(before, to)) insert(result.written, path)
+    } else if (!equal(before, to) && !isImpliedStatus(path, to, implied)) insert(result.written, path)
     return
   }
   if (shape === 'map' && isObject(to)) {
@@ -98,6 +98,11 @@ function walk(
   for (const [element, item] of olds) {
     if (!news.has(element)) removeAll(item, schema?.items, [...path, element], result.removed)
   }
+}
+
+/** An empty status of a built-in kind is Go's zero value, which nobody wrote. */
+function isImpliedStatus(path: readonly string[], to: unknown, implied: boolean): boolean {
+  return implied && path.length === 1 && path[0] === 'f:status' && isVoid(to)
 }
 
 function isVoid(value: unknown): boolean {

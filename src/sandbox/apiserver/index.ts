@@ -7,10 +7,14 @@ import { adminToken, adminUser, type Tokens } from './authentication.ts'
 import { alwaysAllow, rbacAuthorizer } from './authorization.ts'
 import { builtinTypes } from './builtin/types.ts'
 import { runCrdController } from './crd-controller.ts'
+import { gatewayApiCrds } from './crds/gateway-api.ts'
+import { istioCrds } from './crds/istio.ts'
+import { linkerdCrds } from './crds/linkerd.ts'
 import { createEncoder } from './encoding.ts'
 import { createFaults, type Faults } from './faults.ts'
 import { runGarbageCollector } from './garbage-collector.ts'
 import { createHandler, type RequestRecord } from './http-handler.ts'
+import { validateVirtualService } from './istio-validation.ts'
 import { runNamespaceController } from './namespace-controller.ts'
 import { createObjectStore, type ObjectStore } from './object-store.ts'
 import { createPipeline } from './pipeline.ts'
@@ -69,7 +73,7 @@ export async function startApiServer(options: ApiServerOptions = {}): Promise<Ap
   const storage = createStorage({ store, registry, pipeline })
   const watches = createWatches(options.bookmarkIntervalMs ?? 30_000)
   const faults = createFaults(runtime.random, () => watches.open)
-  const stopControllers = await runControllers({ store, registry, admission, storage, pipeline, runtime, options })
+  const stopControllers = runControllers({ store, registry, admission, storage, pipeline, runtime, options })
 
   const listeners = new Set<(record: RequestRecord) => void>()
   const parts = {
@@ -137,7 +141,7 @@ interface ControllerParts {
   options: ApiServerOptions
 }
 
-async function runControllers({ store, registry, storage, pipeline, admission, runtime }: ControllerParts) {
+function runControllers({ store, registry, storage, pipeline, admission, runtime, options }: ControllerParts) {
   const stops = [
     runCrdController(store, registry, runtime),
     runNamespaceController({ store, registry, pipeline, admission, storage, runtime }),
@@ -146,6 +150,12 @@ async function runControllers({ store, registry, storage, pipeline, admission, r
   for (const name of ['default', 'kube-system', 'kube-public', 'kube-node-lease']) {
     const metadata = { name }
     storage.create({ group: '', plural: 'namespaces' }, { apiVersion: 'v1', kind: 'Namespace', metadata })
+  }
+  if (options.meshCrds !== false) {
+    for (const crd of [...istioCrds(), ...gatewayApiCrds(), ...linkerdCrds()]) {
+      storage.create({ group: 'apiextensions.k8s.io', plural: 'customresourcedefinitions' }, crd)
+    }
+    stops.push(admission.addValidating(validateVirtualService))
   }
   return () => {
     for (const stop of stops) stop()

@@ -20,10 +20,11 @@ export function jsonPatch(document: unknown, operations: unknown): unknown {
   return result
 }
 
+/** The real server says only this, whichever operation failed; the cause stays on the error for the log. */
 function rejected(cause: string): ApiError {
-  return new ApiError(422, 'Invalid', 'the server rejected our request due to an error in our request', {
-    causes: [{ reason: 'UnexpectedServerResponse', message: cause, field: '' }],
-  })
+  const error = new ApiError(422, 'Invalid', 'the server rejected our request due to an error in our request', {})
+  error.cause = cause
+  return error
 }
 
 function applyOperation(document: unknown, operation: unknown): unknown {

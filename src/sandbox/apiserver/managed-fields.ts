@@ -84,7 +84,7 @@ export function applySchema(version: ServedVersion): Schema {
 
 /**
  * Settles managedFields, in place, after an ordinary write: what changed now belongs to the writer, and to nobody
- * else. A client that sends an empty list resets them, as on the real server.
+ * else.
  */
 export function trackUpdate(
   type: ResourceType,
@@ -96,8 +96,9 @@ export function trackUpdate(
 ): void {
   const { metadata } = object
   const sent = metadata.managedFields
-  const reset = old !== undefined && Array.isArray(sent) && (sent.length === 0 || isZeroEntry(sent))
-  const before = reset ? [] : (old?.metadata.managedFields ?? [])
+  // As upstream: what the client sends is the base when it sends any, `[{}]` starts afresh, nothing means the live ones.
+  const given = Array.isArray(sent) && sent.length > 0 ? sent : (old?.metadata.managedFields ?? [])
+  const before = isZeroEntry(given) ? [] : given
   const { written, removed } = compare(old, object, applySchema(version), type.builtin)
   const mine = ownable(written)
   const gone = ownable(removed)
