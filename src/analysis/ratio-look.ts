@@ -1,0 +1,216 @@
+import type { Problem } from '../errors.ts'
+import type { SliObservation } from '../plan/observation.ts'
+import type { LookContext, LookResult } from './analyst.ts'
+import { readRatio, writeRatio } from './checkpoint.ts'
+import type { Counted } from './count.ts'
+import { logEvidence } from './evidence.ts'
+import { type Measure, measureName, measureOf, type Reading, type Workload, workloadKey } from './istio.ts'
+import { judge, type RatioRules, type RatioState, ratioVerdict, restartTest, startRatio } from './ratio.ts'
+import type { Side } from './side.ts'
+import { ageText, log10Evidence, objectiveText, observedText, stableFails } from './verdict.ts'
+
+/** What is remembered of one ratio SLI between looks. */
+export interface RatioMemory {
+  measure: string
+  state: RatioState
+  /** The counters at the state's instant have been read. */
+  based: boolean
+  /** What a checkpoint knew beyond the counters, until they are read. */
+  resumed?: { sides: [Resumed, Resumed] }
+  /** Newest sample at the last reading, epoch ms. */
+  newestAt?: number
+  /** The last reading had the bucket of the threshold, as far as it had a histogram. */
+  noBucket: boolean
+}
+
+type Resumed = Pick<Side, 'arrived' | 'cutOff'>
+
+/** Points of one range query. Prometheus allows 11,000; fewer keep answers small. */
+const CHUNK = 500
+/** A longer history is replayed in wider windows. */
+const MOST_WINDOWS = 6_000
+
+/**
+ * One look at a success rate or latency: reads what is missing since the last used instant (the attempt's start, the
+ * checkpoint, the last look), window by window, and says what the evidence is.
+ */
+export async function lookRatio(context: LookContext, memories: Map<string, RatioMemory>): Promise<LookResult> {
+  const measure = measureOf(context.sli)
+  if (!measure) throw new TypeError(`${context.sli.name} is no ratio`)
+  const rules = rulesOf(context)
+  const memory = remembered(context, memories, measure, rules)
+  const failure = await catchUp(context, memory, measure, rules)
+  if (failure) return { observation: observe(context, memory, rules, { answer: 'Error', message: failure.message }) }
+  if (memory.noBucket) return refuseThreshold(context, memory, rules)
+  return { observation: observe(context, memory, rules, freshness(context, memory)) }
+}
+
+function rulesOf({ sli, request, maxSampleAge, tests }: LookContext): RatioRules {
+  const objective = sli.successRate?.objective ?? sli.latency?.objective ?? 0
+  return {
+    test: `${objective}${sli.latency ? `<${sli.latency.threshold}` : ''}`,
+    objective,
+    tests,
+    alpha: request.analysis.alpha,
+    minRequests: request.analysis.minRequests,
+    maxSampleAge,
+    stepSince: request.stepSince,
+  }
+}
+
+function remembered(
+  { request, sli, interval }: LookContext,
+  memories: Map<string, RatioMemory>,
+  measure: Measure,
+  rules: RatioRules,
+): RatioMemory {
+  const name = measureName(measure)
+  const known = memories.get(sli.name)
+  if (known && known.measure === name) {
+    if (known.state.test !== rules.test) known.state = restartTest(known.state, rules.test)
+    return known
+  }
+  const fresh = { measure: name, based: false, noBucket: false }
+  const checkpoint = known ? undefined : readRatio(request.checkpoints[sli.name], request.attempt)
+  // An edited test begins where the old one was; so does a new SLI in a rollout that is under way.
+  const start = known ? known.state.counting.through : Math.floor(request.startedAt / interval) * interval
+  const memory: RatioMemory =
+    checkpoint === undefined
+      ? { ...fresh, state: startRatio(rules.test, start) }
+      : checkpoint.state.test === rules.test
+        ? { ...fresh, state: checkpoint.state, resumed: { sides: checkpoint.sides } }
+        : { ...fresh, state: startRatio(rules.test, checkpoint.state.counting.through) }
+  memories.set(sli.name, memory)
+  return memory
+}
+
+/** Reads and judges everything up to the context's instant; or says why that is not possible, keeping what was read. */
+async function catchUp(
+  context: LookContext,
+  memory: RatioMemory,
+  measure: Measure,
+  rules: RatioRules,
+): Promise<Problem | undefined> {
+  const { collector, at, interval } = context
+  const workloads = [...context.stable, ...context.canary]
+  if (!memory.based) {
+    const from = Math.min(memory.state.counting.through, at)
+    const base = await collector.counters({ measure, workloads, at: from }, true)
+    if (!base.ok) return base.problem
+    take(context, memory, base.value, from, rules)
+    resume(memory)
+    memory.based = true
+  }
+  const from = Math.floor(memory.state.counting.through / interval) * interval + interval
+  if (from > at) return undefined
+  // Only the instant of this look is asked for by itself; it is the one that others ask for too.
+  const windows = (at - from) / interval
+  const step = Math.ceil(windows / MOST_WINDOWS) * interval || interval
+  for (let start = from; start < at; start += CHUNK * step) {
+    const end = Math.min(start + (CHUNK - 1) * step, at - interval)
+    const past = await collector.history({ measure, workloads }, { start, end, step })
+    if (!past.ok) return past.problem
+    for (const { at: instant, reading } of past.value) take(context, memory, reading, instant, rules)
+  }
+  const now = await collector.counters({ measure, workloads, at })
+  if (!now.ok) return now.problem
+  take(context, memory, now.value, at, rules)
+  return undefined
+}
+
+function take(context: LookContext, memory: RatioMemory, reading: Reading, at: number, rules: RatioRules): Counted {
+  const of = (workloads: Workload[]) => workloads.flatMap((workload) => reading.get(workloadKey(workload)) ?? [])
+  const look = { at, canary: of(context.canary), stable: of(context.stable) }
+  const { state, counted } = judge(memory.state, look, rules)
+  memory.state = state
+  memory.newestAt = counted.newestAt
+  memory.noBucket = counted.noBucket
+  return counted
+}
+
+/** After a restart the counters at the checkpoint are the ledger again; the rest of what was known comes back too. */
+function resume(memory: RatioMemory): void {
+  const { resumed, state } = memory
+  if (!resumed) return
+  const { counting } = state
+  const [canary, stable] = resumed.sides
+  memory.state = {
+    ...state,
+    // Prometheus does not have the instant of the checkpoint any more: what came after it cannot be counted from it.
+    gap: state.gap || !counting.known,
+    counting: {
+      ...counting,
+      canary: { ...counting.canary, ...canary },
+      stable: { ...counting.stable, ...stable },
+    },
+  }
+  memory.resumed = undefined
+}
+
+type Freshness = { answer: SliObservation['answer']; message?: string }
+
+function freshness({ at, maxSampleAge, canary }: LookContext, memory: RatioMemory): Freshness {
+  const { newestAt } = memory
+  const names = canary.map((workload) => workload.name).join(', ')
+  if (newestAt === undefined) {
+    const seen = memory.state.counting.canary.countedBy !== 'nobody'
+    return {
+      answer: 'NoData',
+      message: seen
+        ? `the series of the canary (${names}) are not in Prometheus any more`
+        : `Prometheus has no series of the mesh for the canary (${names}) or for stable`,
+    }
+  }
+  if (at - newestAt > maxSampleAge) {
+    const age = ageText(at - newestAt)
+    return { answer: 'NoData', message: `the newest sample is ${age} old, more than ${ageText(maxSampleAge)}` }
+  }
+  return { answer: 'Fresh', message: slowScrapes(memory, maxSampleAge) }
+}
+
+/** maxSampleAge must leave room for a late scrape, otherwise fresh data looks stale now and then. */
+function slowScrapes({ state }: RatioMemory, maxSampleAge: number): string | undefined {
+  const { ms, pairs } = state.counting.scrapeInterval
+  if (pairs < 3 || maxSampleAge >= 1.5 * ms) return undefined
+  const needed = ageText(1.5 * ms)
+  return `samples come every ${ageText(ms)}, maxSampleAge is ${ageText(maxSampleAge)}: raise it to at least ${needed}`
+}
+
+async function refuseThreshold(context: LookContext, memory: RatioMemory, rules: RatioRules): Promise<LookResult> {
+  const bounds = await context.collector.bounds([...context.stable, ...context.canary], context.at)
+  const exist = bounds.ok ? bounds.value.map((bound) => `${bound}ms`).join(', ') : 'unknown'
+  const message = `${context.sli.latency?.threshold} is no bucket bound of the mesh's latency histogram; the bounds are ${exist}`
+  return {
+    observation: observe(context, memory, rules, { answer: 'Error', message }),
+    problem: { reason: 'ThresholdNotABucket', field: `${context.field}.latency.threshold`, message },
+  }
+}
+
+function observe(
+  { sli, request }: LookContext,
+  { state }: RatioMemory,
+  rules: RatioRules,
+  { answer, message }: Freshness,
+): SliObservation {
+  const verdict = state.breached ? 'Breach' : answer === 'Fresh' ? ratioVerdict(state, rules) : answer
+  const own = state.step.since === rules.stepSince
+  return {
+    name: sli.name,
+    kind: sli.latency ? 'latency' : 'successRate',
+    answer,
+    message,
+    verdict,
+    good: state.canary.n - state.canary.k,
+    bad: state.canary.k,
+    stepEvents: own ? state.step.events : 0,
+    stepWindows: own ? state.step.windows : 0,
+    observed: observedText(sli, state.breached ?? state.canary),
+    objective: objectiveText(sli),
+    evidence: log10Evidence(logEvidence(state.evidence)),
+    newestAt: state.newestAt,
+    completeThrough: state.completeThrough,
+    gap: state.gap || undefined,
+    stableBad: stableFails(state.stable, rules.objective),
+    checkpoint: writeRatio(state, request.attempt) ?? request.checkpoints[sli.name],
+  }
+}
