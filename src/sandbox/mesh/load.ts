@@ -131,6 +131,8 @@ export function startLoad(options: LoadOptions): Load {
   }
 
   async function drain(): Promise<void> {
+    // The caller may mark the first act before the first request leaves.
+    await Promise.resolve()
     await run().catch((error: unknown) => {
       if (!stopped.signal.aborted) throw error
     })

@@ -66,7 +66,9 @@ export function createTally(): Tally {
     answered(code, version, latencyMs) {
       const bad = code === undefined || code >= 500
       if (bad) counts.bad++
-      const outcome = (versions[version ?? 'none'] ??= { total: 0, bad: 0 })
+      const name = version ?? 'none'
+      const outcome = versions[name] ?? { total: 0, bad: 0 }
+      versions[name] = outcome
       outcome.total++
       if (bad) outcome.bad++
       if (code === undefined) {
@@ -75,8 +77,8 @@ export function createTally(): Tally {
       }
       counts.answered++
       status[code] = (status[code] ?? 0) + 1
-      const name = `${Math.floor(code / 100)}xx`
-      classes[name] = (classes[name] ?? 0) + 1
+      const kind = `${Math.floor(code / 100)}xx`
+      classes[kind] = (classes[kind] ?? 0) + 1
       const index = Math.floor(Math.log10(Math.max(latencyMs, LEAST_MS) / LEAST_MS) * PER_DECADE)
       const bucket = Math.min(CLASSES - 1, index)
       latencies[bucket] = (latencies[bucket] ?? 0) + 1
