@@ -1,35 +1,13 @@
 import { describe, expect, test } from 'vitest'
-import { fieldAt, listAt, textAt } from '../../../src/kube/field.ts'
 import { KubeError } from '../../../src/kube/kube-error.ts'
-import type { KubeObject } from '../../../src/kube/object.ts'
 import type { SetWeight } from '../../../src/plan/effects.ts'
 import { createIstioRouter } from '../../../src/traffic/istio/router.ts'
-import { routerConformance, type Weights } from '../../conformance/router.conformance.ts'
+import { routerConformance } from '../../conformance/router.conformance.ts'
 import { createMemoryApi, type MemoryApi } from '../memory-api.ts'
 import { destinationRule, key, namespace, to, traffic, virtualService } from './objects.ts'
+import { routesWith, weightsOf } from './weights.ts'
 
-function routesWith(weights: Weights) {
-  return Object.entries(weights).map(([name, points]) => ({
-    name,
-    route: Object.entries(points).map(([subset, weight]) => to(subset, weight)),
-  }))
-}
-
-function weightsOf(object: KubeObject | undefined): Weights {
-  return Object.fromEntries(
-    listAt(object, 'spec', 'http').map((route) => [
-      textAt(route, 'name') ?? '',
-      Object.fromEntries(
-        listAt(route, 'route').map((d) => [
-          textAt(d, 'destination', 'subset') ?? '',
-          Number(fieldAt(d, 'weight') ?? 0),
-        ]),
-      ),
-    ]),
-  )
-}
-
-routerConformance('istio', async (weights) => {
+routerConformance('istio, in memory', async (weights) => {
   const api = createMemoryApi()
   api.put(destinationRule())
   api.put(virtualService({ http: routesWith(weights) }))
