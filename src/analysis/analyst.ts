@@ -9,7 +9,6 @@ import { measureOf, type Workload } from './istio.ts'
 import type { Prometheus } from './prometheus.ts'
 import { lookQuery, type QueryMemory } from './query-look.ts'
 import { lookRatio, type RatioMemory } from './ratio-look.ts'
-import { objectiveText } from './verdict.ts'
 
 /** What is to be judged, and what is remembered about it outside this process. */
 export interface AnalysisRequest {

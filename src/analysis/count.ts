@@ -37,8 +37,8 @@ export interface Counted {
   completeThrough?: number
   /** Canary events happened that nobody can count or date any more. */
   gap: boolean
-  /** Histograms were there, but not the bucket of the threshold. */
-  noBucket: boolean
+  /** Nothing was counted: histograms lack the bucket of the threshold, or values are no counts (NaN). */
+  unusable?: 'noBucket' | 'notCounts'
 }
 
 /** Nothing is known yet; counting begins at `at`, epoch ms. */
@@ -63,15 +63,15 @@ export function nothingCounted(at: number): Counting {
  * @param maxAge samples older than this at the instant of the look are no ground to begin counting on, in ms
  */
 export function count(counting: Counting, look: Look, maxAge: number): Counted {
-  const canary = look.canary.filter((sample) => isCount(sample.value))
-  const stable = look.stable.filter((sample) => isCount(sample.value))
+  const { canary, stable } = look
   const leaders = leading(counting.canary, canary)
   const before = counting.canary.countedBy === 'nobody' && leaders.length === 0
   const judged = before ? leading(counting.stable, stable) : leaders
   const newestAt = newestScrape(judged)
-  const nothing: Counted = { next: counting, newestAt, gap: false, noBucket: false }
-  if (lacksBucket(canary) || lacksBucket(stable)) return { ...nothing, noBucket: true }
-  if (!counting.known) return { ...nothing, ...baseline(counting, { at: look.at, canary, stable }, judged, maxAge) }
+  const nothing: Counted = { next: counting, newestAt, gap: false }
+  if ([...canary, ...stable].some((sample) => !isCount(sample.value))) return { ...nothing, unusable: 'notCounts' }
+  if (lacksBucket(canary) || lacksBucket(stable)) return { ...nothing, unusable: 'noBucket' }
+  if (!counting.known) return { ...nothing, ...baseline(counting, look, judged, maxAge) }
 
   const usedBefore = before ? counting.stable.newest : counting.canary.newest
   if (newestAt === undefined || (usedBefore !== undefined && newestAt <= usedBefore)) return nothing
@@ -92,11 +92,10 @@ export function count(counting: Counting, look: Look, maxAge: number): Counted {
     newestAt,
     completeThrough: oldestScrape(judged),
     gap: look.at - counting.through > maxAge && lostProcess(counting.canary, ours.side),
-    noBucket: false,
   }
 }
 
-function baseline(counting: Counting, { at, canary, stable }: Look, judged: MeshSample[], maxAge: number) {
+function baseline(counting: Counting, { at, canary, stable }: Look, judged: readonly MeshSample[], maxAge: number) {
   const samples = [...canary, ...stable]
   const newest = newestScrape(samples)
   const known = newest !== undefined && at - newest <= maxAge
@@ -108,8 +107,8 @@ function baseline(counting: Counting, { at, canary, stable }: Look, judged: Mesh
     stable: sideAtBaseline(stable),
     ...scrapeTimes(counting, samples),
   }
-  // Counting should have begun earlier, and the canary has served since, nobody knows when.
-  const gap = known && at > counting.through && canary.some((sample) => sample.value > 0)
+  // Counting should have begun earlier, and the canary may have served since, nobody knows when.
+  const gap = known && at > counting.through && incrementsSince(counting.ledger, canary).events.size > 0
   return { next, gap, completeThrough: known ? oldestScrape(judged) : undefined }
 }
 

@@ -13,14 +13,14 @@ import { ageText, log10Evidence, objectiveText, observedText, stableFails } from
 export interface RatioMemory {
   measure: string
   state: RatioState
-  /** The counters at the state's instant have been read. */
-  based: boolean
+  /** Everything up to this instant has been read, epoch ms; undefined before the baseline. */
+  readTo?: number
   /** What a checkpoint knew beyond the counters, until they are read. */
   resumed?: { sides: [Resumed, Resumed] }
   /** Newest sample at the last reading, epoch ms. */
   newestAt?: number
-  /** The last reading had the bucket of the threshold, as far as it had a histogram. */
-  noBucket: boolean
+  /** Why the last reading could not be used. */
+  unusable?: Counted['unusable']
 }
 
 type Resumed = Pick<Side, 'arrived' | 'cutOff'>
@@ -41,7 +41,7 @@ export async function lookRatio(context: LookContext, memories: Map<string, Rati
   const memory = remembered(context, memories, measure, rules)
   const failure = await catchUp(context, memory, measure, rules)
   if (failure) return { observation: observe(context, memory, rules, { answer: 'Error', message: failure.message }) }
-  if (memory.noBucket) return refuseThreshold(context, memory, rules)
+  if (memory.unusable === 'noBucket') return refuseThreshold(context, memory, rules)
   return { observation: observe(context, memory, rules, freshness(context, memory)) }
 }
 
@@ -70,9 +70,9 @@ function remembered(
     if (known.state.test !== rules.test) known.state = restartTest(known.state, rules.test)
     return known
   }
-  const fresh = { measure: name, based: false, noBucket: false }
+  const fresh = { measure: name }
   const checkpoint = known ? undefined : readRatio(request.checkpoints[sli.name], request.attempt)
-  // An edited test begins where the old one was; so does a new SLI in a rollout that is under way.
+  // An edited threshold begins where the old one was; an SLI that is new to the rollout begins with the attempt.
   const start = known ? known.state.counting.through : Math.floor(request.startedAt / interval) * interval
   const memory: RatioMemory =
     checkpoint === undefined
@@ -93,15 +93,14 @@ async function catchUp(
 ): Promise<Problem | undefined> {
   const { collector, at, interval } = context
   const workloads = [...context.stable, ...context.canary]
-  if (!memory.based) {
+  if (memory.readTo === undefined) {
     const from = Math.min(memory.state.counting.through, at)
     const base = await collector.counters({ measure, workloads, at: from }, true)
     if (!base.ok) return base.problem
     take(context, memory, base.value, from, rules)
     resume(memory)
-    memory.based = true
   }
-  const from = Math.floor(memory.state.counting.through / interval) * interval + interval
+  const from = Math.floor((memory.readTo ?? at) / interval) * interval + interval
   if (from > at) return undefined
   // Only the instant of this look is asked for by itself; it is the one that others ask for too.
   const windows = (at - from) / interval
@@ -118,14 +117,14 @@ async function catchUp(
   return undefined
 }
 
-function take(context: LookContext, memory: RatioMemory, reading: Reading, at: number, rules: RatioRules): Counted {
+function take(context: LookContext, memory: RatioMemory, reading: Reading, at: number, rules: RatioRules): void {
   const of = (workloads: Workload[]) => workloads.flatMap((workload) => reading.get(workloadKey(workload)) ?? [])
   const look = { at, canary: of(context.canary), stable: of(context.stable) }
   const { state, counted } = judge(memory.state, look, rules)
   memory.state = state
   memory.newestAt = counted.newestAt
-  memory.noBucket = counted.noBucket
-  return counted
+  memory.unusable = counted.unusable
+  memory.readTo = at
 }
 
 /** After a restart the counters at the checkpoint are the ledger again; the rest of what was known comes back too. */
@@ -151,6 +150,9 @@ type Freshness = { answer: SliObservation['answer']; message?: string }
 
 function freshness({ at, maxSampleAge, canary }: LookContext, memory: RatioMemory): Freshness {
   const { newestAt } = memory
+  if (memory.unusable === 'notCounts') {
+    return { answer: 'NoData', message: 'a counter of the mesh is NaN, infinite or negative, which is no count' }
+  }
   const names = canary.map((workload) => workload.name).join(', ')
   if (newestAt === undefined) {
     const seen = memory.state.counting.canary.countedBy !== 'nobody'
