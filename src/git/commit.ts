@@ -47,7 +47,8 @@ export interface Author {
 export interface Draft {
   message: string
   author: Author
-  /** Epoch ms. */
+  /** When it was decided and when it is committed, epoch ms. */
+  decidedAt: number
   at: number
   files: { path: string; content: Buffer; mode: string }[]
 }
@@ -59,9 +60,11 @@ export interface Draft {
 export function fastImport(ref: string, parent: string, drafts: Draft[]): Buffer {
   const parts: (Buffer | string)[] = ['feature done\n']
   drafts.forEach((draft, i) => {
-    const who = `${plain(draft.author.name) || 'Sluice'} <${plain(draft.author.email)}> ${Math.floor(draft.at / 1000)} +0000`
+    const who = `${plain(draft.author.name) || 'Sluice'} <${plain(draft.author.email)}>`
     const message = Buffer.from(draft.message, 'utf8')
-    parts.push(`commit ${ref}\nmark :${i + 1}\nauthor ${who}\ncommitter ${who}\n`)
+    parts.push(
+      `commit ${ref}\nmark :${i + 1}\nauthor ${who} ${time(draft.decidedAt)}\ncommitter ${who} ${time(draft.at)}\n`,
+    )
     parts.push(`data ${message.length}\n`, message, `\nfrom ${i === 0 ? parent : `:${i}`}\n`)
     for (const file of draft.files) {
       parts.push(`M ${file.mode} inline ${quoted(file.path)}\ndata ${file.content.length}\n`, file.content, '\n')
@@ -70,6 +73,10 @@ export function fastImport(ref: string, parent: string, drafts: Draft[]): Buffer
   })
   parts.push('done\n')
   return Buffer.concat(parts.map((part) => (typeof part === 'string' ? Buffer.from(part, 'utf8') : part)))
+}
+
+function time(ms: number): string {
+  return `${Math.max(0, Math.floor(ms / 1000))} +0000`
 }
 
 function plain(text: string): string {

@@ -36,6 +36,8 @@ export interface Repository {
   files(commit: string, path: string): Promise<TreeEntry[]>
   /** Contents of files, in the order of `shas`. */
   contents(shas: string[]): Promise<Buffer[]>
+  /** One file at several commits; undefined where it does not exist. */
+  versions(path: string, commits: string[]): Promise<(Buffer | undefined)[]>
   /** Commits that the arguments of `git log` select, newest first. */
   log(args: string[]): Promise<Commit[]>
   isAncestor(older: string, newer: string): Promise<boolean>
@@ -161,7 +163,7 @@ export function openRepository(options: RepositoryOptions): Repository {
       const fresh = new Map<string, Buffer>()
       if (missingShas.length > 0) {
         const output = await read(['cat-file', '--batch'], { input: `${missingShas.join('\n')}\n`, timeoutMs: 120_000 })
-        for (const [sha, content] of parseBatch(output)) fresh.set(sha, content)
+        for (const { sha, content } of parseBatch(output)) if (content) fresh.set(sha, content)
       }
       return shas.map((sha) => {
         const content = fresh.get(sha) ?? blobs.get(sha)
@@ -169,6 +171,13 @@ export function openRepository(options: RepositoryOptions): Repository {
         blobs.set(sha, content)
         return content
       })
+    },
+
+    async versions(path, commits) {
+      if (commits.length === 0 || path.includes('\n')) return commits.map(() => undefined)
+      const input = commits.map((commit) => `${commit}:${path}\n`).join('')
+      const answers = parseBatch(await read(['cat-file', '--batch'], { input }))
+      return [...answers].map(({ content }) => content)
     },
 
     async log(args) {
@@ -250,16 +259,20 @@ function parseTree(output: string): TreeEntry[] {
   return entries
 }
 
-function* parseBatch(output: Buffer): Generator<[sha: string, content: Buffer]> {
+/** Answers of `git cat-file --batch`, in order; no content where the object is missing. */
+function* parseBatch(output: Buffer): Generator<{ sha: string; content?: Buffer }> {
   for (let at = 0; at < output.length; ) {
     const end = output.indexOf(10, at)
-    const [sha, type, size] = output.toString('utf8', at, end).split(' ')
-    if (type === 'missing' || size === undefined) {
-      at = end + 1
+    const header = output.toString('utf8', at, end)
+    const found = /^([0-9a-f]{40,64}) \w+ (\d+)$/.exec(header)
+    at = end + 1
+    if (!found) {
+      yield { sha: header }
       continue
     }
-    yield [sha!, Buffer.from(output.subarray(end + 1, end + 1 + Number(size)))]
-    at = end + 1 + Number(size) + 1
+    const size = Number(found[2])
+    yield { sha: found[1]!, content: Buffer.from(output.subarray(at, at + size)) }
+    at += size + 1
   }
 }
 

@@ -1,0 +1,84 @@
+import type { Pair } from '../traffic/router.ts'
+import { blame } from './blame.ts'
+import type { Branch } from './branch.ts'
+import type { Manifest } from './manifest.ts'
+import { rolloutTrailer, weightsTrailer } from './message.ts'
+import { canaryPercent, type PairWeights, pairWeights, type RolloutRef, routeManifest, sameSplit } from './owned.ts'
+import type { SourceRef } from './source-ref.ts'
+import { openTree, type Tree } from './tree.ts'
+
+/** A person's change to weights that Sluice owns. */
+export interface WeightConflict {
+  /** Percent for the canary that Git now says. */
+  weight: number
+  commit: string
+  author: string
+}
+
+export interface ConflictQuestion {
+  branch: Branch
+  source: SourceRef
+  rollout: RolloutRef
+  pair: Pair
+  /** Where `manifest` was found: the tip, or a commit of ours on top of it. */
+  manifest: Manifest
+  /** Tip when the operation was decided, where there is one. */
+  base?: string
+  /** Commit up to which weights are accepted. */
+  accept?: string
+}
+
+/**
+ * Whether the weights in Git are somebody else's (I13): they differ from what they were at the newest commit in which this Rollout wrote
+ * weights, or at a person's commit that was accepted later; before the first of those, from what they were when the operation was decided.
+ * Without any of these there is nothing to compare with, and the weights are taken as they are.
+ */
+export async function conflictOf(question: ConflictQuestion): Promise<WeightConflict | undefined> {
+  const { branch, rollout, pair, manifest } = question
+  const now = pairWeights(manifest, rollout, pair)
+  const baseline = await baselineOf(question)
+  if (!now || !branch.tip || baseline === undefined || baseline === branch.tip) return undefined
+  const then = await weightsAt(question, baseline)
+  if (!then || sameSplit(now, then)) return undefined
+  const changed = await blame(branch.repository, [`${baseline}..${branch.tip}`], manifest, (m) =>
+    normal(pairWeights(m, rollout, pair)),
+  )
+  const weight = Math.round(canaryPercent(now) * 100) / 100
+  return { weight, commit: changed?.commit ?? branch.tip, author: changed?.author ?? 'somebody unknown' }
+}
+
+/** The commit whose weights are ours: the newest in which we wrote them, or the accepted one; else the base. */
+async function baselineOf({ branch, rollout, base, accept }: ConflictQuestion): Promise<string | undefined> {
+  const { history, repository, tip } = branch
+  const [newest] = [history.weightsOf(rollout)?.commit, accept]
+    .filter((sha) => sha !== undefined)
+    .map((sha) => ({ sha, position: history.position(sha) ?? Number.POSITIVE_INFINITY }))
+    .filter(({ position }) => Number.isFinite(position))
+    .sort((a, b) => a.position - b.position)
+  if (newest) return newest.sha
+  if (history.complete || tip === undefined) return base
+  const trailers = [`--grep=^${rolloutTrailer}: ${rollout.namespace}/${rollout.name}$`, `--grep=^${weightsTrailer}: `]
+  const [older] = await repository.log(['--max-count=1', '--all-match', ...trailers, tip])
+  return older?.sha ?? base
+}
+
+async function weightsAt(question: ConflictQuestion, commit: string): Promise<PairWeights | undefined> {
+  const { branch, source, rollout, pair } = question
+  const tree = await treeAt(branch, source, commit)
+  if (!tree) return undefined
+  const located = await routeManifest(tree, source, rollout)
+  return located.state === 'found' ? pairWeights(located.manifest, rollout, pair) : undefined
+}
+
+async function treeAt(branch: Branch, source: SourceRef, commit: string): Promise<Tree | undefined> {
+  if (branch.history.position(commit) !== undefined) return branch.tree(commit, source.path)
+  if (!(await branch.repository.fetchCommit(commit, source.credentials))) return undefined
+  return openTree(branch.repository, commit, source.path)
+}
+
+function normal(weights: PairWeights | undefined): string | undefined {
+  return (
+    weights &&
+    JSON.stringify(weights.map(({ stable, canary }) => (stable + canary === 0 ? -1 : canary / (stable + canary))))
+  )
+}

@@ -1,0 +1,69 @@
+import type { Problem } from '../errors.ts'
+import type { KustomizationFile } from './kustomization.ts'
+import type { Manifest } from './manifest.ts'
+import type { Tree } from './tree.ts'
+
+/** The object that is looked for in a repository. */
+export interface ManifestRef {
+  group: string
+  kind: string
+  namespace: string
+  name: string
+}
+
+export type Located =
+  | { state: 'found'; manifest: Manifest }
+  | { state: 'missing' }
+  /** It is there, but not in one place that could be edited. */
+  | { state: 'refused'; problem: Problem }
+
+export interface NamespaceRule {
+  /** Namespace of objects that name none. */
+  fallback: string
+  /** Somebody else applies the repository and may choose another namespace for such objects. */
+  anyNamespace: boolean
+}
+
+/**
+ * The one manifest of an object. A `namespace:` in a kustomization of the same folder outranks the object's own, as it does
+ * in kustomize; an object without either is in the fallback namespace.
+ */
+export async function locateManifest(tree: Tree, ref: ManifestRef, rule: NamespaceRule): Promise<Located> {
+  const declared = await tree.declared(ref.kind, ref.name)
+  const candidates = declared.filter((manifest) => groupOf(manifest.object.apiVersion) === ref.group)
+  if (candidates.length === 0) return { state: 'missing' }
+  const kustomizations = await tree.kustomizations()
+  const namespaces = candidates.map((manifest) => namespaceOf(manifest, kustomizations))
+  const exact = candidates.filter((_, i) => (namespaces[i] ?? rule.fallback) === ref.namespace)
+  const unnamed = rule.anyNamespace ? candidates.filter((_, i) => namespaces[i] === undefined) : []
+  const found = exact.length > 0 ? exact : unnamed
+  const [manifest] = found
+  if (!manifest) return { state: 'missing' }
+  const what = `${ref.kind} ${ref.namespace}/${ref.name}`
+  if (found.length > 1) {
+    const places = found.map((m) => `${m.file}:${m.line}`).join(' and ')
+    return refused(`${what} is declared in several places: ${places}`, manifest)
+  }
+  const patch = kustomizations.find((k) => k.patches.some((p) => patches(p, ref)))
+  if (patch) return refused(`${what} is patched by ${patch.file}, so that its own file does not decide`, manifest)
+  return { state: 'found', manifest }
+}
+
+/** The namespace that the repository gives an object; undefined when it gives none. */
+export function namespaceOf(manifest: Manifest, kustomizations: KustomizationFile[]): string | undefined {
+  const folder = manifest.file.includes('/') ? manifest.file.slice(0, manifest.file.lastIndexOf('/')) : ''
+  const kustomization = kustomizations.find((k) => k.folder === folder && k.namespace !== undefined)
+  return kustomization?.namespace ?? manifest.object.metadata.namespace
+}
+
+export function groupOf(apiVersion: string): string {
+  return apiVersion.includes('/') ? apiVersion.slice(0, apiVersion.indexOf('/')) : ''
+}
+
+function patches(target: { kind: string; name: string }, ref: ManifestRef): boolean {
+  return target.kind === ref.kind && (target.name === '' || target.name === ref.name)
+}
+
+function refused(message: string, at: Manifest): Located {
+  return { state: 'refused', problem: { reason: 'GitRefusedEdit', message, file: at.file, line: at.line } }
+}

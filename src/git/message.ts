@@ -1,0 +1,40 @@
+import type { PendingCommit } from '../api/status.ts'
+import { formatTrailers, oneLine } from './trailers.ts'
+
+/** Trailers by which Sluice knows its own commits again; nobody's text can set them. */
+export const rolloutTrailer = 'Rollout'
+export const opTrailer = 'Rollout-Op'
+export const weightsTrailer = 'Weights'
+
+/** The pair of destinations and the canary's share that a commit wrote. */
+export interface WrittenWeights {
+  stable: string
+  canary: string
+  /** Percent. */
+  weight: number
+}
+
+/** The message of an operation's commit: one subject line and one block of Git trailers. */
+export function commitMessage(
+  rollout: { namespace: string; name: string },
+  entry: Pick<PendingCommit, 'op' | 'subject' | 'trailers' | 'weights'>,
+): string {
+  const reserved = new Set([rolloutTrailer, opTrailer, weightsTrailer].map((key) => key.toLowerCase()))
+  const trailers = formatTrailers([
+    [rolloutTrailer, `${rollout.namespace}/${rollout.name}`],
+    [opTrailer, entry.op],
+    [weightsTrailer, entry.weights ? formatWeights(entry.weights) : ''],
+    ...Object.entries(entry.trailers).filter(([key]) => !reserved.has(key.toLowerCase())),
+  ])
+  return `${oneLine(entry.subject) || `${rollout.name}: ${rollout.namespace}`}\n\n${trailers}\n`
+}
+
+function formatWeights({ stable, canary, weight }: WrittenWeights): string {
+  return `${stable}=${Math.round((100 - weight) * 100) / 100} ${canary}=${weight}`
+}
+
+/** Reads a `Weights` trailer: `v1=90 v2=10`, the canary last. */
+export function parseWeights(value: string): WrittenWeights | undefined {
+  const match = /^(\S+)=[0-9.]+ (\S+)=([0-9.]+)$/.exec(value)
+  return match ? { stable: match[1]!, canary: match[2]!, weight: Number(match[3]) } : undefined
+}

@@ -1,0 +1,93 @@
+import type { RolloutSpec } from '../api/rollout.ts'
+import { weightEdits, weightsIn } from '../traffic/manifest.ts'
+import type { Pair } from '../traffic/router.ts'
+import { type EditResult, editScalars, type ScalarEdit } from './edit.ts'
+import { type Located, locateManifest, type NamespaceRule } from './locate.ts'
+import { isObject, type Manifest } from './manifest.ts'
+import type { SourceRef } from './source-ref.ts'
+import type { Tree } from './tree.ts'
+
+/** A Rollout as the recorder knows it. */
+export interface RolloutRef {
+  namespace: string
+  name: string
+  spec: RolloutSpec
+  /** A person's commit up to which weights in Git are accepted as they are (status.git.accepted). */
+  accepted?: string
+}
+
+/** Points of both sides in every owned route. */
+export type PairWeights = { stable: number; canary: number }[]
+
+export function namespaceRule(source: SourceRef): NamespaceRule {
+  return { fallback: source.namespace, anyNamespace: source.apply === 'None' }
+}
+
+/** The manifest whose weights the Rollout owns. */
+export async function routeManifest(tree: Tree, source: SourceRef, rollout: RolloutRef): Promise<Located> {
+  const { istio } = rollout.spec.traffic
+  if (!istio) return { state: 'missing' }
+  const ref = {
+    group: 'networking.istio.io',
+    kind: 'VirtualService',
+    namespace: rollout.namespace,
+    name: istio.virtualService.name,
+  }
+  return locateManifest(tree, ref, namespaceRule(source))
+}
+
+/** The manifest that declares the Rollout. */
+export async function rolloutManifest(tree: Tree, source: SourceRef, rollout: RolloutRef): Promise<Located> {
+  const ref = { group: 'sluice.dev', kind: 'Rollout', namespace: rollout.namespace, name: rollout.name }
+  return locateManifest(tree, ref, namespaceRule(source))
+}
+
+/** What a route manifest says about a pair; undefined when the pair is not in it. */
+export function pairWeights(manifest: Manifest, rollout: RolloutRef, pair: Pair): PairWeights | undefined {
+  const found = weightsIn(manifest.object, rollout.spec.traffic, { namespace: rollout.namespace }, pair)
+  return found.ok ? found.routes : undefined
+}
+
+/** Whether two manifests split the pair's traffic in the same way, whatever their points. */
+export function sameSplit(a: PairWeights, b: PairWeights): boolean {
+  return (
+    a.length === b.length &&
+    a.every((w, i) => w.stable * b[i]!.canary === b[i]!.stable * w.canary && (sum(w) === 0) === (sum(b[i]!) === 0))
+  )
+}
+
+/** The canary's share in percent; the greatest where routes differ. */
+export function canaryPercent(weights: PairWeights): number {
+  return Math.max(0, ...weights.map((w) => (sum(w) === 0 ? 0 : (100 * w.canary) / sum(w))))
+}
+
+/** The file of a route manifest with the pair at `weight`. */
+export function editWeights(
+  content: Buffer,
+  manifest: Manifest,
+  rollout: RolloutRef,
+  target: { stable: string; canary: string; weight: number },
+): EditResult {
+  const at = { namespace: rollout.namespace }
+  const edits = weightEdits(manifest.object, rollout.spec.traffic, at, target, target.weight)
+  if (!edits.ok) return { ok: false, problem: { ...edits.problem, file: manifest.file, line: manifest.line } }
+  const scalars: ScalarEdit[] = edits.edits.map(({ path, value }) => ({ path: [...manifest.path, ...path], value }))
+  return editScalars(manifest.file, content, manifest.document, scalars)
+}
+
+/** The subset that a Rollout manifest wants. */
+export function desiredOf(manifest: Manifest): string | undefined {
+  let at: unknown = manifest.object
+  for (const field of ['spec', 'workload', 'subsets', 'desired']) at = isObject(at) ? at[field] : undefined
+  return at === undefined || at === null ? undefined : String(at)
+}
+
+/** The file of a Rollout manifest that wants another subset. */
+export function editDesired(content: Buffer, manifest: Manifest, to: string): EditResult {
+  const path = [...manifest.path, 'spec', 'workload', 'subsets', 'desired']
+  return editScalars(manifest.file, content, manifest.document, [{ path, value: to }])
+}
+
+function sum(weights: { stable: number; canary: number }): number {
+  return weights.stable + weights.canary
+}

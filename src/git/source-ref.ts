@@ -1,0 +1,54 @@
+import type { RolloutSourceSpec } from '../api/rolloutsource.ts'
+import type { Credentials } from './credentials.ts'
+import { normaliseUrl } from './url.ts'
+
+/** A RolloutSource with its Secret read: all that is needed to read and write its branch. */
+export interface SourceRef {
+  namespace: string
+  name: string
+  url: string
+  branch: string
+  /** Folder inside the repository, without slashes at its ends; '' for all of it. */
+  path: string
+  apply: RolloutSourceSpec['apply']
+  write: RolloutSourceSpec['write']
+  allowedNamespaces: string[]
+  credentials?: Credentials
+}
+
+export function sourceRef(
+  metadata: { namespace?: string; name: string },
+  spec: RolloutSourceSpec,
+  credentials?: Credentials,
+): SourceRef {
+  const { url, branch, apply, write, allowedNamespaces } = spec
+  const path = spec.path
+    .split('/')
+    .filter((part) => part !== '' && part !== '.')
+    .join('/')
+  return {
+    namespace: metadata.namespace ?? '',
+    name: metadata.name,
+    url,
+    branch,
+    path,
+    apply,
+    write,
+    allowedNamespaces,
+    credentials,
+  }
+}
+
+/** Whether Rollouts of a namespace may commit here, and objects be applied into it. */
+export function allowsNamespace(source: SourceRef, namespace: string): boolean {
+  return (
+    namespace === source.namespace ||
+    source.allowedNamespaces.includes(namespace) ||
+    source.allowedNamespaces.includes('*')
+  )
+}
+
+/** Sources with the same key write to the same branch of the same remote, and so share one writer. */
+export function branchKey(source: Pick<SourceRef, 'url' | 'branch'>): string {
+  return `${normaliseUrl(source.url)}\n${source.branch}`
+}

@@ -1,0 +1,93 @@
+import type { Problem } from '../errors.ts'
+import type { Memory } from '../plan/observation.ts'
+import { blame } from './blame.ts'
+import type { Branch } from './branch.ts'
+import { conflictOf, type WeightConflict } from './conflict.ts'
+import { operationOf } from './history.ts'
+import { notAllowed, otherCluster } from './operation.ts'
+import { desiredOf, type RolloutRef, rolloutManifest, routeManifest } from './owned.ts'
+import { allowsNamespace, type SourceRef } from './source-ref.ts'
+import { memoryOf, parseStateFile, type StoredState, stateFilePath } from './statefile.ts'
+import type { Tree } from './tree.ts'
+
+/** What the branch's tip says about one Rollout. */
+export interface View {
+  tip: string
+  problem?: Problem
+  conflict?: WeightConflict
+  memory?: Memory
+  author?: string
+  /** Changes whenever anything that this was made from does. */
+  signature: string
+}
+
+export interface ViewQuestion {
+  branch: Branch
+  source: SourceRef
+  rollout: RolloutRef
+  cluster: string
+  takeOver: boolean
+  /** The last one, to be kept when nothing it was made from has changed. */
+  previous?: View
+}
+
+/** Reads the tip. Throws RepositoryDamaged when the clone cannot be read. */
+export async function viewOf(question: ViewQuestion): Promise<View | undefined> {
+  const { branch, source, rollout, previous } = question
+  const { tip } = branch
+  if (tip === undefined) return undefined
+  const tree = await branch.tree(tip, source.path)
+  if (source.path !== '' && tree.entries.size === 0) return { tip, signature: tip, problem: pathMissing(source) }
+  if (!allowsNamespace(source, rollout.namespace))
+    return { tip, signature: tip, problem: notAllowed(source, rollout.namespace) }
+
+  const stateFile = stateFilePath(source.path, rollout)
+  const [route, declared] = [await routeManifest(tree, source, rollout), await rolloutManifest(tree, source, rollout)]
+  const weights = branch.history.weightsOf(rollout)
+  const versions = [route, declared].map((l) => (l.state === 'found' ? tree.version(l.manifest.file) : l.state))
+  const signature = JSON.stringify([
+    tree.version(stateFile),
+    ...versions,
+    weights?.commit,
+    rollout.accepted,
+    rollout.spec.traffic,
+  ])
+  if (previous?.signature === signature) return { ...previous, tip }
+
+  const { state, problem } = await stored(question, tree, stateFile)
+  const pair = weights?.weights ?? state?.weights
+  const conflict =
+    pair && route.state === 'found'
+      ? await conflictOf({ branch, source, rollout, pair, manifest: route.manifest, accept: rollout.accepted })
+      : undefined
+  const author =
+    declared.state === 'found'
+      ? await blame(
+          branch.repository,
+          [tip],
+          declared.manifest,
+          desiredOf,
+          (commit) => operationOf(commit) !== undefined,
+        )
+      : undefined
+  return { tip, signature, problem, conflict, memory: state && memoryOf(state), author: author?.author }
+}
+
+export function pathMissing(source: SourceRef): Problem {
+  const message = `the branch ${source.branch} has no files under ${source.path}`
+  return { reason: 'GitPathMissing', message, field: 'spec.path' }
+}
+
+async function stored(
+  { cluster, takeOver }: ViewQuestion,
+  tree: Tree,
+  file: string,
+): Promise<{ state?: StoredState; problem?: Problem }> {
+  const content = await tree.read(file)
+  if (!content) return {}
+  const parsed = parseStateFile(file, content)
+  if (!parsed.ok) return { problem: parsed.problem }
+  const foreign = parsed.state.cluster !== cluster && !takeOver
+  if (foreign) return { problem: otherCluster(file, parsed.state.cluster, cluster) }
+  return { state: parsed.state }
+}
