@@ -10,7 +10,8 @@ import { isLabelName } from './promql/label-functions.ts'
 import { formatDuration } from './promql/literals.ts'
 import { parsePromql } from './promql/parse.ts'
 import type { ScrapeLoop } from './scrape-loop.ts'
-import type { Store, StoredSeries } from './store.ts'
+import type { StoredSeries } from './series.ts'
+import type { Store } from './store.ts'
 
 /** What the API tells about; nothing here is changed by a request. */
 export interface ApiSources {

@@ -1,7 +1,5 @@
 import type { SyntaxNode } from '@lezer/common'
 import { parser } from '@prometheus-io/lezer-promql'
-import { createMatcher, type Matcher, type MatchType } from '../matcher.ts'
-import { UnsupportedRegexError } from '../re2.ts'
 import type {
   Aggregate,
   AggregateOp,
@@ -13,13 +11,14 @@ import type {
   Subquery,
   TimeModifiers,
   Unary,
-  VectorSelector,
 } from './ast.ts'
 import { aggregateOps, isSetOp, unwrap } from './ast.ts'
 import { checkTypes } from './check.ts'
 import { QueryError } from './error.ts'
-import { parseDuration, parseNumber, parseString } from './literals.ts'
+import { parseDuration, parseNumber } from './literals.ts'
+import { convertSelector, labelsOf, positiveDuration, stringOf } from './parse-selector.ts'
 import { signatures } from './signatures.ts'
+import { failAt, syntaxError } from './syntax-error.ts'
 
 /** Parses and type-checks PromQL; throws `QueryError` (bad_data) that says where and what is wrong or unsupported. */
 export function parsePromql(query: string): Expr {
@@ -34,22 +33,6 @@ export function parsePromql(query: string): Expr {
   const expr = convert(root, query)
   checkTypes(expr)
   return expr
-}
-
-function syntaxError(query: string, at: SyntaxNode): QueryError {
-  // A word the grammar does not know as a function, followed by a parenthesis, breaks right there.
-  const called = /([A-Za-z_:][\w:]*)\s*$/.exec(query.slice(0, at.from))
-  if (called?.[1] === 'holt_winters')
-    return failAt(query, called.index, 'function "holt_winters" is not supported here')
-  if (called && /^\s*\(/.test(query.slice(at.from)))
-    return failAt(query, called.index, `unknown function with name "${called[1]}"`)
-  const rest = query.slice(at.from).trimStart()
-  return failAt(query, at.from, rest === '' ? 'unexpected end of input' : `unexpected "${rest.slice(0, 20)}"`)
-}
-
-function failAt(query: string, position: number, message: string): QueryError {
-  const before = query.slice(0, position).split('\n')
-  return new QueryError('bad_data', `${before.length}:${before.at(-1)!.length + 1}: parse error: ${message}`)
 }
 
 function convert(node: SyntaxNode, query: string): Expr {
@@ -100,51 +83,6 @@ function convert(node: SyntaxNode, query: string): Expr {
       return convertBinary(node, query)
     default:
       throw fail(`${node.name} is not supported here`)
-  }
-}
-
-function stringOf(node: SyntaxNode, query: string): string {
-  const value = parseString(query.slice(node.from, node.to))
-  if (value === undefined) throw failAt(query, node.from, 'error unquoting string: invalid syntax')
-  return value
-}
-
-function positiveDuration(node: SyntaxNode, query: string): number {
-  const text = query.slice(node.from, node.to)
-  const ms = parseDuration(text)
-  if (ms === undefined) throw failAt(query, node.from, `not a valid duration string: "${text}"`)
-  if (ms === 0) throw failAt(query, node.from, 'duration must be greater than 0')
-  return ms
-}
-
-function convertSelector(node: SyntaxNode, query: string): VectorSelector {
-  const identifier = node.getChild('Identifier')
-  const name = identifier ? query.slice(identifier.from, identifier.to) : ''
-  const matchers: Matcher[] = []
-  for (let part = node.getChild('LabelMatchers')?.firstChild; part; part = part.nextSibling) {
-    if (part.name !== 'UnquotedLabelMatcher')
-      throw failAt(query, part.from, 'quoted label and metric names are not supported here')
-    const label = part.getChild('LabelName')!
-    const labelName = query.slice(label.from, label.to)
-    if (name !== '' && labelName === '__name__')
-      throw failAt(query, part.from, `metric name must not be set twice: "${name}"`)
-    const op = part.getChild('MatchOp')!
-    const type = query.slice(op.from, op.to) as MatchType
-    matchers.push(matcherAt(labelName, type, stringOf(part.getChild('StringLiteral')!, query), query, part.from))
-  }
-  if (name !== '') matchers.push(createMatcher('__name__', '=', name))
-  if (matchers.every((matcher) => matcher.matches(''))) {
-    throw failAt(query, node.from, 'vector selector must contain at least one non-empty matcher')
-  }
-  return { kind: 'vector', name, matchers }
-}
-
-function matcherAt(name: string, type: MatchType, value: string, query: string, position: number): Matcher {
-  try {
-    return createMatcher(name, type, value)
-  } catch (error) {
-    if (error instanceof UnsupportedRegexError) throw failAt(query, position, error.message)
-    throw error
   }
 }
 
@@ -234,15 +172,6 @@ function convertAggregate(node: SyntaxNode, query: string): Aggregate {
   }
   if (wanted === 2) aggregate.param = unwrap(args[0]!)
   return aggregate
-}
-
-function labelsOf(node: SyntaxNode, query: string): string[] {
-  const names: string[] = []
-  for (let label = node.firstChild; label; label = label.nextSibling) {
-    if (label.name !== 'LabelName') throw failAt(query, label.from, 'quoted label names are not supported here')
-    names.push(query.slice(label.from, label.to))
-  }
-  return names
 }
 
 function convertBinary(node: SyntaxNode, query: string): Binary | Unary {
