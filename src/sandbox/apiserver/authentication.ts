@@ -12,7 +12,7 @@ export const adminUser: UserInfo = {
   groups: ['system:masters', 'system:authenticated'],
 }
 
-const anonymous: UserInfo = { username: 'system:anonymous', groups: ['system:unauthenticated'] }
+export const anonymousUser: UserInfo = { username: 'system:anonymous', groups: ['system:unauthenticated'] }
 
 /** Who sends a request, before and after the Impersonate-* headers. */
 export interface Identity {
@@ -22,9 +22,9 @@ export interface Identity {
   user: UserInfo
 }
 
-/** Throws a 401 for a token nobody has. A request without credentials is `system:anonymous`. */
-export function authenticate(headers: IncomingHttpHeaders, tokens: Tokens): Identity {
-  const actor = actorOf(headers.authorization, tokens)
+/** Throws a 401 for a token nobody has; a request without credentials is `anonymous`. */
+export function authenticate(headers: IncomingHttpHeaders, tokens: Tokens, anonymous: UserInfo): Identity {
+  const actor = actorOf(headers.authorization, tokens) ?? anonymous
   const name = headers['impersonate-user']
   if (typeof name !== 'string') return { actor, user: actor }
   const groups = listOf(headers['impersonate-group'])
@@ -36,8 +36,8 @@ export function authenticate(headers: IncomingHttpHeaders, tokens: Tokens): Iden
   return { actor, user: { username: name, groups } }
 }
 
-function actorOf(authorization: string | undefined, tokens: Tokens): UserInfo {
-  if (!authorization) return anonymous
+function actorOf(authorization: string | undefined, tokens: Tokens): UserInfo | undefined {
+  if (!authorization) return undefined
   const token = /^Bearer\s+(.+)$/i.exec(authorization)?.[1]?.trim()
   const found = token === undefined ? undefined : tokens[token]
   if (!found) throw new ApiError(401, 'Unauthorized', 'Unauthorized')

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { parse as parseYaml } from 'yaml'
+import { decodeProtobuf } from './protobuf.ts'
 import type { UserInfo } from './request-context.ts'
 import { ApiError, badRequest, type StatusBody } from './status.ts'
 
@@ -18,7 +19,7 @@ export interface Exchange {
 
 const largestBody = 3 * 1024 * 1024
 
-export async function readBody(request: IncomingMessage): Promise<string> {
+export async function readBody(request: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = []
   let size = 0
   for await (const chunk of request) {
@@ -28,14 +29,16 @@ export async function readBody(request: IncomingMessage): Promise<string> {
     }
     chunks.push(chunk)
   }
-  return Buffer.concat(chunks).toString('utf8')
+  return Buffer.concat(chunks)
 }
 
-/** Reads JSON or YAML by content type; protobuf and others are refused. */
-export function parseBody(text: string, contentType: string | undefined): unknown {
+/** Reads JSON, YAML or Kubernetes' protobuf by content type; others are refused. Undefined for an empty body. */
+export function parseBody(body: Buffer, contentType: string | undefined): unknown {
   const media = (contentType ?? 'application/json').split(';')[0]?.trim() ?? ''
-  if (text.trim() === '') return undefined
-  if (media.includes('protobuf') || media === 'application/cbor') {
+  if (body.length === 0) return undefined
+  if (media === 'application/vnd.kubernetes.protobuf') return decodeProtobuf(body)
+  const text = body.toString('utf8')
+  if (media === 'application/cbor') {
     throw new ApiError(
       415,
       'UnsupportedMediaType',

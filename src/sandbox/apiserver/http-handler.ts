@@ -57,7 +57,7 @@ export function createHandler(parts: ServerParts, options: HandlerOptions) {
     }
     const target = targetOf(exchange)
     try {
-      const identity = authenticate(request.headers, parts.tokens)
+      const identity = authenticate(request.headers, parts.tokens, parts.anonymous)
       exchange.user = identity.user
       target.user = identity.user.username
       if (identity.user !== identity.actor) authorizeImpersonation(exchange, identity.actor.username, parts, identity)
@@ -69,7 +69,7 @@ export function createHandler(parts: ServerParts, options: HandlerOptions) {
         return
       }
       if (decision.effect === 'error') throw injected(decision.error, decision.retryAfter)
-      const text = hasBody(exchange.method) ? await readBody(request) : ''
+      const text = hasBody(exchange.method) ? await readBody(request) : Buffer.alloc(0)
       if (decision.effect === 'resetAfter') cutAfterwards(exchange)
       serve(exchange, parts, { openApi, snapshots, target, text })
     } catch (error) {
@@ -144,7 +144,7 @@ interface Serving {
   openApi: OpenApi
   snapshots: Snapshots
   target: FaultTarget
-  text: string
+  text: Buffer
 }
 
 function serve(exchange: Exchange, parts: ServerParts, serving: Serving): void {
@@ -176,7 +176,7 @@ function serveResource(request: ResourceRequest, parts: ServerParts, { snapshots
     return
   }
   if (route.subresource === 'eviction' && type.plural === 'pods') {
-    handleDelete(request, parts, '')
+    handleDelete(request, parts, Buffer.alloc(0))
     return
   }
   const isStatus = route.subresource === 'status' && version?.statusSubresource

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { stringify as toYaml } from 'yaml'
 import { type Runtime, systemRuntime } from '../../runtime.ts'
 import { type Admission, createAdmission } from './admission.ts'
-import { adminToken, adminUser, type Tokens } from './authentication.ts'
+import { adminToken, adminUser, anonymousUser, type Tokens } from './authentication.ts'
 import { alwaysAllow, rbacAuthorizer } from './authorization.ts'
 import { builtinTypes } from './builtin/types.ts'
 import { runCrdController } from './crd-controller.ts'
@@ -18,13 +18,16 @@ import { validateVirtualService } from './istio-validation.ts'
 import { runNamespaceController } from './namespace-controller.ts'
 import { createObjectStore, type ObjectStore } from './object-store.ts'
 import { createPipeline } from './pipeline.ts'
+import { runPolicies } from './policies.ts'
 import { createRegistry, type Registry } from './registry.ts'
+import type { UserInfo } from './request-context.ts'
 import { createStorage, type Storage } from './storage.ts'
 import { createWatches } from './watch.ts'
 
 export type { AdmissionRequest } from './admission.ts'
 export type { Fault, Faults, FaultTarget } from './faults.ts'
 export type { RequestRecord } from './http-handler.ts'
+export type { UserInfo } from './request-context.ts'
 export { ApiError } from './status.ts'
 export type { EventType, ResourceRef, Storage, StorageWriteOptions } from './storage.ts'
 
@@ -36,6 +39,11 @@ export interface ApiServerOptions {
   runtime?: Runtime
   /** Authorize requests by the stored RBAC objects; without it everybody may do everything. */
   rbac?: boolean
+  /**
+   * Who a request without credentials is. The administrator unless told, because kubectl sends no token over plain
+   * HTTP; with `rbac`, nobody (`system:anonymous`).
+   */
+  anonymous?: UserInfo
   /** Events kept per resource for watches to resume from. */
   eventLogSize?: number
   bookmarkIntervalMs?: number
@@ -85,6 +93,7 @@ export async function startApiServer(options: ApiServerOptions = {}): Promise<Ap
     watches,
     authorizer: options.rbac ? rbacAuthorizer(store) : alwaysAllow,
     tokens,
+    anonymous: options.anonymous ?? (options.rbac ? anonymousUser : adminUser),
     runtime,
   }
   const handle = createHandler(parts, {
@@ -146,6 +155,7 @@ function runControllers({ store, registry, storage, pipeline, admission, runtime
     runCrdController(store, registry, runtime),
     runNamespaceController({ store, registry, pipeline, admission, storage, runtime }),
     runGarbageCollector({ store, registry, pipeline }),
+    runPolicies(admission, store, registry),
   ]
   for (const name of ['default', 'kube-system', 'kube-public', 'kube-node-lease']) {
     const metadata = { name }

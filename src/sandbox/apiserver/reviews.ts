@@ -6,7 +6,7 @@ import type { ResourceRequest, ServerParts } from './server-parts.ts'
 import { objectBody } from './write.ts'
 
 /** Answers the kinds that are questions: who am I, may I, may they, whose token is this. */
-export function handleReview(request: ResourceRequest, parts: ServerParts, text: string): void {
+export function handleReview(request: ResourceRequest, parts: ServerParts, text: Buffer): void {
   const body = objectBody(request, text)
   const spec = isObject(body.spec) ? body.spec : {}
   sendJson(request, 201, { ...body, metadata: { creationTimestamp: null }, status: answer(request, parts, spec) })

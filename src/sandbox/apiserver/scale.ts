@@ -12,7 +12,7 @@ import { badRequest, fieldInvalid, invalid, methodNotAllowed, modified, notFound
 import { writeContext } from './write-context.ts'
 
 /** GET, PUT and PATCH of `…/scale`: an autoscaling/v1 Scale over the replicas of the object. */
-export function handleScale(request: ResourceRequest, parts: ServerParts, paths: ScalePaths, text: string): void {
+export function handleScale(request: ResourceRequest, parts: ServerParts, paths: ScalePaths, text: Buffer): void {
   const { type, route, method } = request
   const key = { namespace: route.namespace, name: route.name ?? '' }
   const live = parts.store.get(type, key)
@@ -43,7 +43,7 @@ export function handleScale(request: ResourceRequest, parts: ServerParts, paths:
   sendJson(request, 200, scaleOf(updated, paths))
 }
 
-function patched(scale: KubeObject, request: ResourceRequest, text: string): unknown {
+function patched(scale: KubeObject, request: ResourceRequest, text: Buffer): unknown {
   const patch = parseBody(text, 'application/json')
   const media = request.request.headers['content-type']?.split(';')[0]
   if (media === 'application/json-patch+json') return jsonPatch(scale, patch)

@@ -7,6 +7,7 @@ import type { FaultMachine } from './faults.ts'
 import type { ObjectStore } from './object-store.ts'
 import type { Pipeline } from './pipeline.ts'
 import type { Registry } from './registry.ts'
+import type { UserInfo } from './request-context.ts'
 import type { ResourceType } from './resource-type.ts'
 import type { Route } from './route.ts'
 import type { Watches } from './watch.ts'
@@ -21,6 +22,8 @@ export interface ServerParts {
   watches: Watches
   authorizer: Authorizer
   tokens: Tokens
+  /** Who a request without credentials is. */
+  anonymous: UserInfo
   runtime: Runtime
 }
 

@@ -16,7 +16,7 @@ import { strategicPatch } from './strategic-patch.ts'
 import { writeContext } from './write-context.ts'
 
 /** Reads a body as an object of the requested kind, or refuses it. */
-export function objectBody(request: ResourceRequest, text: string): KubeObject {
+export function objectBody(request: ResourceRequest, text: Buffer): KubeObject {
   const { type, route } = request
   const body = parseBody(text, request.request.headers['content-type'])
   if (!isObject(body)) throw badRequest('the body of the request must be an object of the API')
@@ -35,7 +35,7 @@ export function objectBody(request: ResourceRequest, text: string): KubeObject {
   return { ...body, apiVersion, kind: type.kind, metadata: { ...metadata, name: String(metadata.name ?? '') } }
 }
 
-export function handleCreate(request: ResourceRequest, parts: ServerParts, text: string): void {
+export function handleCreate(request: ResourceRequest, parts: ServerParts, text: Buffer): void {
   const body = objectBody(request, text)
   checkNamespace(request, body)
   const context = writeContext(request)
@@ -49,7 +49,7 @@ function checkNamespace({ route, type }: ResourceRequest, body: KubeObject): voi
   }
 }
 
-export function handleUpdate(request: ResourceRequest, parts: ServerParts, text: string): void {
+export function handleUpdate(request: ResourceRequest, parts: ServerParts, text: Buffer): void {
   const body = objectBody(request, text)
   checkNamespace(request, body)
   const { type, route } = request
@@ -62,7 +62,7 @@ export function handleUpdate(request: ResourceRequest, parts: ServerParts, text:
   )
 }
 
-export function handlePatch(request: ResourceRequest, parts: ServerParts, text: string): void {
+export function handlePatch(request: ResourceRequest, parts: ServerParts, text: Buffer): void {
   const media = (request.request.headers['content-type'] ?? '').split(';')[0]?.trim()
   const context = writeContext(request)
   const { type, route } = request
@@ -108,7 +108,7 @@ function asObject(value: unknown): KubeObject {
   }
 }
 
-function handleApply(request: ResourceRequest, parts: ServerParts, text: string, context: WriteContext): void {
+function handleApply(request: ResourceRequest, parts: ServerParts, text: Buffer, context: WriteContext): void {
   const { type, route, query } = request
   if (!query.get('fieldManager'))
     throw badRequest(
@@ -150,7 +150,7 @@ function handleApply(request: ResourceRequest, parts: ServerParts, text: string,
 }
 
 /** DeleteOptions from the body, or from the query as the real server also takes them. */
-function deleteOptions(request: ResourceRequest, text: string): { options: DeleteOptions; dryRun: boolean } {
+function deleteOptions(request: ResourceRequest, text: Buffer): { options: DeleteOptions; dryRun: boolean } {
   const body = parseBody(text, request.request.headers['content-type'])
   const given: Json = isObject(body) ? body : {}
   const { query } = request
@@ -177,7 +177,7 @@ function policyOf(value: unknown): 'Background' | 'Foreground' | 'Orphan' {
   )
 }
 
-export function handleDelete(request: ResourceRequest, parts: ServerParts, text: string): void {
+export function handleDelete(request: ResourceRequest, parts: ServerParts, text: Buffer): void {
   const { type, route } = request
   const { options, dryRun } = deleteOptions(request, text)
   const key = { namespace: route.namespace, name: route.name ?? '' }
@@ -203,7 +203,7 @@ function deleted({ type }: ResourceRequest, object: KubeObject): StatusBody {
 export function handleDeleteCollection(
   request: ResourceRequest,
   parts: ServerParts,
-  text: string,
+  text: Buffer,
   snapshots: Snapshots,
 ): void {
   const { type, route } = request

@@ -1,0 +1,107 @@
+import type { Environment } from '@marcbachmann/cel-js'
+import type { KubeObject } from '../../kube/object.ts'
+import type { AdmissionRequest } from './admission.ts'
+import { celEnvironment, compile, type Program, toCel } from './cel.ts'
+import { type Json, objects, stringAt } from './json.ts'
+import { inVersion } from './request-context.ts'
+
+/** The variables admission expressions see. */
+export function policyEnvironment(): Environment {
+  const env = celEnvironment(['object', 'oldObject', 'request', 'namespaceObject', 'params', 'variables'])
+  env.registerFunction('jsonpatchEscapeKey(string): string', (key: string) =>
+    key.replaceAll('~', '~0').replaceAll('/', '~1'),
+  )
+  return env
+}
+
+/** Compiles an expression that may build objects (`Object{…}`, `JSONPatch{…}`), which the CEL library knows as maps. */
+export function compilePolicy(env: Environment, expression: string): Program {
+  return compile(env, withMapLiterals(expression).replaceAll('jsonpatch.escapeKey(', 'jsonpatchEscapeKey('))
+}
+
+/** Rewrites `Object.spec{paused: true}` to `{"paused": true}`, leaving strings alone. */
+export function withMapLiterals(expression: string): string {
+  let result = ''
+  // For every open brace: whether it is an object literal, whose field names become quoted keys.
+  const literals: boolean[] = []
+  const token =
+    /(?:[rR]|[bB])?(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|(?:Object(?:\.\w+)*|JSONPatch)\s*\{|[{}]|\b\w+(?=\s*:)|[\s\S]/g
+  for (const [part] of expression.matchAll(token)) {
+    if (part === '}') {
+      literals.pop()
+      result += part
+    } else if (part === '{') {
+      literals.push(false)
+      result += part
+    } else if (part.endsWith('{')) {
+      literals.push(true)
+      result += '{'
+    } else if (literals.at(-1) && /^\w+$/.test(part) && isFieldPosition(result)) result += JSON.stringify(part)
+    else result += part
+  }
+  return result
+}
+
+/** A field name stands right after `{` or `,`. */
+function isFieldPosition(before: string): boolean {
+  return /[{,]\s*$/.test(before)
+}
+
+export interface PolicyScope {
+  request: AdmissionRequest
+  namespace: KubeObject | undefined
+  params: KubeObject | undefined
+}
+
+/** The values of the variables for one request; those a policy defines are computed at first use. */
+export function policyVariables(
+  scope: PolicyScope,
+  policy: KubeObject,
+  programs: (expression: string) => Program,
+): Json {
+  const { request, namespace, params } = scope
+  const shown = (object: KubeObject | undefined) => object && toCel(inVersion(request.type, object, request.version))
+  const variables: Json = {}
+  const scoped: Json = {
+    object: shown(request.object) ?? null,
+    oldObject: shown(request.oldObject) ?? null,
+    request: requestValue(request),
+    namespaceObject: namespace ? toCel(namespace) : null,
+    params: params ? toCel(params) : null,
+    variables,
+  }
+  for (const variable of objects((policy.spec as Json | undefined)?.variables)) {
+    const name = stringAt(variable, 'name') ?? ''
+    let value: unknown
+    let known = false
+    Object.defineProperty(variables, name, {
+      enumerable: true,
+      get() {
+        if (!known) value = programs(stringAt(variable, 'expression') ?? '')(scoped)
+        known = true
+        return value
+      },
+    })
+  }
+  return scoped
+}
+
+function requestValue(request: AdmissionRequest): Json {
+  const { type, version, user } = request
+  const kind = { group: type.group, version, kind: type.kind }
+  const resource = { group: type.group, version, resource: type.plural }
+  return {
+    kind,
+    resource,
+    subResource: request.subresource ?? '',
+    requestKind: kind,
+    requestResource: resource,
+    requestSubResource: request.subresource ?? '',
+    name: request.name,
+    namespace: request.namespace ?? '',
+    operation: request.operation,
+    userInfo: { username: user.username, groups: user.groups, uid: user.uid ?? '', extra: user.extra ?? {} },
+    dryRun: request.dryRun,
+    options: {},
+  }
+}
