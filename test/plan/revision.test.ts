@@ -110,6 +110,7 @@ describe('revisionOf', () => {
     ['service account', edited((t) => (t.spec.serviceAccountName = 'other'))],
     ['false that is no default', edited((t) => Object.assign(t.spec, { automountServiceAccountToken: false }))],
     ['empty selector, which is not an absent one', edited((t) => Object.assign(t.spec, { affinity: { x: {} } }))],
+    ['value that is not the default', edited((t) => Object.assign(t.spec, { hostNetwork: true }))],
     ['unknown field', edited((t) => Object.assign(t.spec, { somethingNew: 1 }))],
   ])('changes with a changed %s', (_what, template) => {
     expect(contentHash([template])).not.toBe(contentHash([declared]))

@@ -26,6 +26,12 @@ describe('weightEdits', () => {
     expect(weightEdits(virtualService(spec), traffic(), at, pair, 0)).toEqual({ ok: true, edits: [] })
   })
 
+  test('asks nothing of a pair without points when the canary is to get none', () => {
+    const manifest = virtualService({ http: [{ route: [to('v1', 0), to('v2', 0), to('v3', 100)] }] })
+    expect(weightEdits(manifest, traffic(), at, pair, 0)).toEqual({ ok: true, edits: [] })
+    expect(weightEdits(manifest, traffic(), at, pair, 10)).toMatchObject({ problem: { reason: 'WeightsZero' } })
+  })
+
   test('says when there is no scalar to edit', () => {
     const manifest = virtualService({ http: [{ route: [to('v1', 100), to('v2')] }] })
     expect(weightEdits(manifest, traffic(), at, pair, 10)).toMatchObject({

@@ -93,6 +93,23 @@ describe('preserveWeights', () => {
     expect(weights(preserveWeights(desired, live, {}), 1)).toEqual([70, 30])
   })
 
+  test('does not take a new named route for the unnamed one at its place', () => {
+    const live = virtualService({ http: [{ match: [{ uri: { exact: '/a' } }], route: [to('v1', 70), to('v2', 30)] }] })
+    const desired = virtualService({
+      http: [{ name: 'primary', match: [{ uri: { exact: '/b' } }], route: [to('v1', 5), to('v2', 95)] }],
+    })
+    expect(weights(preserveWeights(desired, live, owned))).toEqual([5, 95])
+  })
+
+  test('tells destinations on different ports of one subset apart', () => {
+    const on = (port: number, weight: number) => ({
+      destination: { host: 'checkout', subset: 'v1', port: { number: port } },
+      weight,
+    })
+    const desired = primary(on(81, 50), on(80, 50))
+    expect(weights(preserveWeights(desired, primary(on(80, 70), on(81, 30)), owned))).toEqual([30, 70])
+  })
+
   test('knows a route again that was given another name', () => {
     for (const name of ['old', undefined]) {
       const live = virtualService({ http: [{ name, route: [to('v1', 70), to('v2', 30)] }] })

@@ -178,6 +178,13 @@ describe('subsets', () => {
       desired: { name: 'checkout-v2', ready: 2, workloads: [{ name: 'checkout-v2' }] },
       stable: { name: 'checkout-v1' },
     })
+    // A DestinationRule that is named says that subsets are meant.
+    expect(
+      observe({
+        put: [virtualService({ http: [{ route }] })],
+        query: { workload: { subsets: { desired: 'checkout-v2' } }, traffic: traffic(undefined, 'checkout') },
+      }),
+    ).toMatchObject({ problem: { reason: 'SubsetMissing' } })
   })
 })
 
@@ -261,6 +268,8 @@ describe('readiness', () => {
     expect(desired({ put: [deployment('v2', { status: { observedGeneration: 3 } })] }).notReady).toBe(
       'Deployment checkout-v2 has just been changed',
     )
+    const paused = deployment('v2', { status: { updatedReplicas: 0 } })
+    expect(desired({ put: [{ ...paused, spec: { ...paused.spec, paused: true } }] }).notReady).toBeUndefined()
   })
 
   test('long messages are cut', () => {

@@ -211,6 +211,25 @@ describe('I2: retreat first', () => {
     expect(await router.setWeight(traffic(), namespace, retreat)).toMatchObject({ ok: true, changed: false })
   })
 
+  test('goes to 0 where the pair is too coarse for what the canary might keep', async () => {
+    const { api, router } = start(split(1, 2))
+    expect(await router.setWeight(traffic(), namespace, { ...retreat, weight: 10 })).toMatchObject({ ok: true })
+    expect(liveSpec(api)).toMatchObject({ http: [{ route: [{ weight: 3 }, { weight: 0 }] }] })
+  })
+
+  test('gives up at once when the server refuses the very object that was read', async () => {
+    const { api, router } = start(split())
+    api.beforePatch = () => {
+      throw new KubeError('spec.http: not like this', { status: 422, reason: 'Invalid' })
+    }
+    expect(await router.setWeight(traffic(), namespace, retreat)).toMatchObject({
+      ok: false,
+      transient: false,
+      problem: { reason: 'ManifestRefused', message: expect.stringContaining('not like this') },
+    })
+    expect(api.requests.map((r) => r.verb)).toEqual(['patch', 'get', 'patch'])
+  })
+
   test('keeps to the rules for names of field managers', async () => {
     const { api, router } = start(split())
     await router.setWeight(traffic(), namespace, { ...retreat, reason: `queue depth: 5 > 3\n${'x'.repeat(200)}` })
