@@ -22,7 +22,7 @@ export function renderQuestion(approval: Approval, now: number): SlackMessage {
   ]
   if (open)
     blocks.push(context(`${quorum(approval)}  ·  ${deadline(spec.expiresAt, spec.onExpiry)}`), buttons(approval))
-  return { text: `${open ? 'Approval wanted: ' : ''}${what}. ${escapeSlack(ruling.message)}`.slice(0, 2_900), blocks }
+  return { text: fitSection(`${open ? 'Approval wanted: ' : ''}${what}. ${escapeSlack(ruling.message)}`), blocks }
 }
 
 function endMark(ruling: ReturnType<typeof rule>): string {
