@@ -1,13 +1,14 @@
 import type { Logger } from 'pino'
+import type { RolloutSpec } from '../api/rollout.ts'
+import type { PendingCommit } from '../api/status.ts'
 import type { Approvals } from '../approval/approvals.ts'
 import type { KubeClient } from '../kube/client.ts'
 import type { EventRecorder } from '../kube/events.ts'
 import type { KubeObject } from '../kube/object.ts'
 import type { ObjectReader } from '../kube/reader.ts'
-import type { GitObservation } from '../plan/observation.ts'
+import type { Notification } from '../notify/notifier.ts'
 import type { StateFile } from '../plan/effects.ts'
-import type { PendingCommit } from '../api/status.ts'
-import type { RolloutSpec } from '../api/rollout.ts'
+import type { GitObservation } from '../plan/observation.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Metrics } from '../server/metrics.ts'
 import type { Router } from '../traffic/router.ts'
@@ -29,11 +30,9 @@ export interface GitPort {
   submit(rollout: KubeObject, spec: RolloutSpec, entry: PendingCommit, memory: StateFile): void
 }
 
-/** Tells people; never waits and never throws. */
+/** Tells people; never waits and never throws. Questions are shown when the Approval object appears. */
 export interface People {
-  notify(rollout: RolloutRef, topic: string, message: string): void
-  /** An Approval has been asked: show it where people are. */
-  asked(namespace: string, name: string): void
+  notify(rollout: RolloutRef, topic: Notification['topic'], message: string, details: Notification['details']): void
 }
 
 /** Everything a reconcile uses. */
@@ -51,6 +50,8 @@ export interface Context {
   metrics: Metrics
   runtime: Runtime
   log: Logger
+  /** Remembers which Deployments a Rollout looks at, so that changes of their pods wake it. */
+  interest(key: string, deployments: readonly string[]): void
   /** An older Rollout on the same route, by its key. */
   rivalOf(rollout: KubeObject, spec: RolloutSpec): string | undefined
   /** Checked on the monotonic clock right before every forward write (I6). */

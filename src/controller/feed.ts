@@ -42,7 +42,10 @@ export function createAnalysisFeed(options: {
       const observation = await analyst.look(request, runtime.now())
       if (signal.aborted) return
       entry.latest = { attempt: request.attempt, stepSince: request.stepSince, observation }
-      onLook(key, observation.slis.some((sli) => sli.verdict === 'Breach'))
+      onLook(
+        key,
+        observation.slis.some((sli) => sli.verdict === 'Breach'),
+      )
     }
   }
 
@@ -73,7 +76,9 @@ export function createAnalysisFeed(options: {
       const limit = parseDuration(request.analysis.maxSampleAge) + parseDuration(request.analysis.interval)
       return {
         ...latest.observation,
-        slis: latest.observation.slis.map((sli) => aged(sameStep ? sli : { ...sli, stepEvents: 0, stepWindows: 0 }, now, limit)),
+        slis: latest.observation.slis.map((sli) =>
+          aged(sameStep ? sli : { ...sli, stepEvents: 0, stepWindows: 0 }, now, limit),
+        ),
       }
     },
     stop() {

@@ -1,5 +1,5 @@
 import type { AnalysisRequest } from '../analysis/analyst.ts'
-import { parseRolloutSpec, type Parsed } from '../api/parse.ts'
+import { type Parsed, parseRolloutSpec } from '../api/parse.ts'
 import { type RolloutSpec, rolloutSpec } from '../api/rollout.ts'
 import type { RolloutStatus } from '../api/status.ts'
 import { observeApproval } from '../approval/object.ts'
@@ -61,7 +61,11 @@ export function observe(c: Context, rollout: KubeObject, status: RolloutStatus):
 const gitOff: Observation['git'] = { mode: 'Off', commits: 'Outcomes', results: {}, known: true }
 
 /** The declared spec; while that cannot work, the last valid one, but with the version that is desired now. */
-export function effectiveSpec(rollout: KubeObject, parsed: Parsed<RolloutSpec>, status: RolloutStatus): RolloutSpec | undefined {
+export function effectiveSpec(
+  rollout: KubeObject,
+  parsed: Parsed<RolloutSpec>,
+  status: RolloutStatus,
+): RolloutSpec | undefined {
   if (parsed.ok) return parsed.value
   if (!status.lastValid) return undefined
   const last = rolloutSpec.safeParse(JSON.parse(status.lastValid))
@@ -96,7 +100,11 @@ function trafficOf(c: Context, namespace: string, spec: RolloutSpec, status: Rol
 }
 
 /** What is to be measured for the rollout in flight; undefined while nothing is. */
-export function analysisRequest(rollout: KubeObject, spec: RolloutSpec, status: RolloutStatus): AnalysisRequest | undefined {
+export function analysisRequest(
+  rollout: KubeObject,
+  spec: RolloutSpec,
+  status: RolloutStatus,
+): AnalysisRequest | undefined {
   const { stable, canary, step, startedAt, attempt } = status
   if (!stable || !canary || !step || !startedAt) return undefined
   return {

@@ -1,26 +1,38 @@
+import type { RolloutSpec } from '../api/rollout.ts'
+import { type Problem, sentence } from '../errors.ts'
 import { asKubeError } from '../kube/kube-error.ts'
 import type { KubeObject } from '../kube/object.ts'
 import { resources } from '../kube/resources.ts'
-import { type Problem, sentence } from '../errors.ts'
-import { type Effect, isRequired, type SetWeight } from '../plan/effects.ts'
-import type { RolloutSpec } from '../api/rollout.ts'
+import { type Effect, isRequired, type Plan, type SetWeight } from '../plan/effects.ts'
 import type { Context, RolloutRef } from './context.ts'
 import { FINALIZER } from './observe.ts'
 
 /** What became of the effects. `failed`: a required one was not done, and nothing after it either. */
 export type Performed = { failed?: { effect: Effect; problem: Problem; retryMs: number } }
 
+/** One Rollout and what was decided about it. */
+export interface Work {
+  rollout: KubeObject
+  ref: RolloutRef
+  spec: RolloutSpec | undefined
+  decided: Plan
+}
+
 /** Pauses between attempts of a retreat within one reconcile: milliseconds to seconds, not intervals (I2). */
 const RETREAT_PAUSES_MS = [20, 50, 100, 200, 400, 800]
 
 /** Does the effects in order. Commits are left to `reconcile`, which hands them over once the status that owes them is recorded. */
-export async function perform(c: Context, rollout: KubeObject, ref: RolloutRef, spec: RolloutSpec | undefined, effects: readonly Effect[]): Promise<Performed> {
-  for (const effect of effects) {
+export async function perform(c: Context, work: Work): Promise<Performed> {
+  const { ref } = work
+  for (const effect of work.decided.effects) {
     try {
-      const failed = await one(c, rollout, ref, spec, effect)
+      const failed = await one(c, work, effect)
       if (failed) return { failed: { effect, ...failed } }
     } catch (error) {
-      const problem: Problem = { reason: asKubeError(error) ? 'ApiUnreachable' : 'Internal', message: error instanceof Error ? error.message : String(error) }
+      const problem: Problem = {
+        reason: asKubeError(error) ? 'ApiUnreachable' : 'Internal',
+        message: error instanceof Error ? error.message : String(error),
+      }
       if (isRequired(effect)) return { failed: { effect, problem, retryMs: 1_000 } }
       c.log.warn({ rollout: ref.key, effect: effect.kind, err: error }, 'effect failed')
       c.metrics.reconcileError(asKubeError(error) ? 'transient' : 'bug')
@@ -29,7 +41,8 @@ export async function perform(c: Context, rollout: KubeObject, ref: RolloutRef, 
   return {}
 }
 
-async function one(c: Context, rollout: KubeObject, ref: RolloutRef, spec: RolloutSpec | undefined, effect: Effect): Promise<{ problem: Problem; retryMs: number } | undefined> {
+async function one(c: Context, work: Work, effect: Effect): Promise<{ problem: Problem; retryMs: number } | undefined> {
+  const { rollout, ref, spec, decided } = work
   switch (effect.kind) {
     case 'setWeight':
       return spec && (await setWeight(c, ref, spec, effect))
@@ -37,16 +50,15 @@ async function one(c: Context, rollout: KubeObject, ref: RolloutRef, spec: Rollo
       return undefined
     case 'askApproval':
       await c.approvals.ask({ namespace: ref.namespace, name: ref.name, uid: ref.uid }, effect.approval)
-      c.people.asked(ref.namespace, effect.approval.name)
       return undefined
     case 'closeApproval':
       await c.approvals.close({ namespace: ref.namespace, name: effect.name }, effect.state, effect.reason)
       return undefined
     case 'event':
-      c.events.record({ object: rollout, type: effect.type, reason: effect.reason, message: effect.message })
+      c.events.record({ regarding: rollout, type: effect.type, reason: effect.reason, message: effect.message })
       return undefined
     case 'notify':
-      c.people.notify(ref, effect.topic, effect.message)
+      c.people.notify(ref, effect.topic, effect.message, detailsOf(decided))
       return undefined
     case 'addFinalizer':
     case 'removeFinalizer':
@@ -55,7 +67,12 @@ async function one(c: Context, rollout: KubeObject, ref: RolloutRef, spec: Rollo
   }
 }
 
-async function setWeight(c: Context, ref: RolloutRef, spec: RolloutSpec, effect: SetWeight): Promise<{ problem: Problem; retryMs: number } | undefined> {
+async function setWeight(
+  c: Context,
+  ref: RolloutRef,
+  spec: RolloutSpec,
+  effect: SetWeight,
+): Promise<{ problem: Problem; retryMs: number } | undefined> {
   const forward = effect.direction === 'forward'
   for (let attempt = 0; ; attempt++) {
     if (forward && !c.isLeader()) {
@@ -63,12 +80,25 @@ async function setWeight(c: Context, ref: RolloutRef, spec: RolloutSpec, effect:
     }
     const result = await c.router.setWeight(spec.traffic, ref.namespace, effect)
     if (result.ok) {
-      if (result.changed) c.log.info({ rollout: ref.key, weight: effect.weight, canary: effect.canary, direction: effect.direction, reason: effect.reason }, 'weight set')
+      if (result.changed)
+        c.log.info(
+          {
+            rollout: ref.key,
+            weight: effect.weight,
+            canary: effect.canary,
+            direction: effect.direction,
+            reason: effect.reason,
+          },
+          'weight set',
+        )
       return undefined
     }
     const pause = RETREAT_PAUSES_MS[attempt]
     if (forward || !result.transient || pause === undefined) {
-      c.log.warn({ rollout: ref.key, weight: effect.weight, direction: effect.direction, problem: sentence(result.problem) }, 'weight not set')
+      c.log.warn(
+        { rollout: ref.key, weight: effect.weight, direction: effect.direction, problem: sentence(result.problem) },
+        'weight not set',
+      )
       return { problem: result.problem, retryMs: forward ? (result.conflict ? 0 : 1_000) : 500 }
     }
     await c.runtime.sleep(pause * (0.5 + c.runtime.random()))
@@ -95,5 +125,15 @@ async function setFinalizer(c: Context, ref: RolloutRef, present: boolean): Prom
     } catch (error) {
       if (!asKubeError(error)?.isConflict || attempt >= 5) throw error
     }
+  }
+}
+
+/** Facts for the second line of a message to people. */
+function detailsOf({ status }: Plan): Record<string, string | number> {
+  const { attempt, canary, step, lastOutcome } = status
+  return {
+    ...(attempt === undefined ? {} : { attempt }),
+    ...(canary ? { revision: canary.revision } : lastOutcome ? { revision: lastOutcome.revision } : {}),
+    ...(step ? { weight: step.weight } : {}),
   }
 }

@@ -20,10 +20,16 @@ export async function reconcile(c: Context, key: string): Promise<Again> {
   const ref: RolloutRef = { key, namespace, name, uid: rollout.metadata.uid ?? '' }
   const recorded = c.recorder.statusOf(rollout)
   const observation = observe(c, rollout, recorded)
+  if (observation.workload.ok) {
+    c.interest(
+      key,
+      observation.workload.all.flatMap((revision) => revision.workloads.map((w) => `${namespace}/${w.name}`)),
+    )
+  }
   const decided = plan(recorded, observation, c.runtime.now())
   const spec = effectiveSpec(rollout, observation.spec, recorded)
 
-  const { failed } = await perform(c, rollout, ref, spec, decided.effects)
+  const { failed } = await perform(c, { rollout, ref, spec, decided })
   const status = failed ? withProblem(decided, failed.problem) : decided.status
   const outcome = await c.recorder.record(rollout, status)
   if (outcome === 'Gone') return forget(c, key)
@@ -32,13 +38,18 @@ export async function reconcile(c: Context, key: string): Promise<Again> {
 
   if (spec && !failed) {
     // Only now: a commit must not be made before the status that owes it is recorded.
-    for (const effect of decided.effects) if (effect.kind === 'commit') c.git.submit(rollout, spec, effect.entry, effect.memory)
+    for (const effect of decided.effects)
+      if (effect.kind === 'commit') c.git.submit(rollout, spec, effect.entry, effect.memory)
   }
   const request = spec && decided.measuring ? analysisRequest(rollout, spec, status) : undefined
   if (request) c.feed.follow(keyOf(rollout), request)
   else c.feed.forget(key)
 
-  if (failed) return { afterMs: failed.retryMs, urgent: failed.effect.kind === 'setWeight' && failed.effect.direction === 'retreat' }
+  if (failed)
+    return {
+      afterMs: failed.retryMs,
+      urgent: failed.effect.kind === 'setWeight' && failed.effect.direction === 'retreat',
+    }
   return decided.requeueAfterMs === undefined ? undefined : { afterMs: decided.requeueAfterMs }
 }
 

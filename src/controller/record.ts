@@ -61,14 +61,31 @@ export function createRecorder(options: {
       const due = runtime.monotonic() - (known?.writtenAt ?? Number.NEGATIVE_INFINITY) >= checkpointMs
       if (!news && (!due || canonicalJson(status) === canonicalJson(written))) {
         if (known) known.status = status
-        else kept.set(key, { uid, status, written, resourceVersion: rollout.metadata.resourceVersion ?? '', writtenAt: runtime.monotonic() })
+        else
+          kept.set(key, {
+            uid,
+            status,
+            written,
+            resourceVersion: rollout.metadata.resourceVersion ?? '',
+            writtenAt: runtime.monotonic(),
+          })
         return 'Unchanged'
       }
       let base = newer(rollout, known?.resourceVersion)
       for (let attempt = 1; ; attempt++) {
         try {
-          const answer = await client.replace(resources.rollouts, { ...base, status }, { subresource: 'status', fieldManager: 'sluice' })
-          kept.set(key, { uid, status, written: status, resourceVersion: answer.metadata.resourceVersion ?? '', writtenAt: runtime.monotonic() })
+          const answer = await client.replace(
+            resources.rollouts,
+            { ...base, status },
+            { subresource: 'status', fieldManager: 'sluice' },
+          )
+          kept.set(key, {
+            uid,
+            status,
+            written: status,
+            resourceVersion: answer.metadata.resourceVersion ?? '',
+            writtenAt: runtime.monotonic(),
+          })
           return 'Written'
         } catch (error) {
           const failure = asKubeError(error)
@@ -77,7 +94,10 @@ export function createRecorder(options: {
             return 'Gone'
           }
           if (!failure?.isConflict || attempt >= ATTEMPTS) throw error
-          const live = await client.get(resources.rollouts, { namespace: rollout.metadata.namespace, name: rollout.metadata.name })
+          const live = await client.get(resources.rollouts, {
+            namespace: rollout.metadata.namespace,
+            name: rollout.metadata.name,
+          })
           if (!live || live.metadata.uid !== uid) {
             kept.delete(key)
             return 'Gone'
@@ -112,7 +132,10 @@ function readStatus(rollout: KubeObject, log: Logger): RolloutStatus {
   if (rollout.status === undefined) return {}
   const parsed = rolloutStatus.safeParse(rollout.status)
   if (parsed.success) return parsed.data
-  log.error({ rollout: keyOf(rollout), issue: parsed.error.issues[0] }, 'status cannot be read; starting from what the cluster shows')
+  log.error(
+    { rollout: keyOf(rollout), issue: parsed.error.issues[0] },
+    'status cannot be read; starting from what the cluster shows',
+  )
   return {}
 }
 

@@ -12,7 +12,11 @@ export function report(
   decided: Plan,
   failed: { effect: Effect; problem: Problem } | undefined,
 ): void {
-  c.metrics.rollout(ref.key, { phase: after.phase ?? 'Pending', weight: after.step?.weight ?? 0, step: after.step?.index ?? 0 })
+  c.metrics.rollout(ref.key, {
+    phase: after.phase ?? 'Pending',
+    weight: after.step?.weight ?? 0,
+    step: after.step?.index ?? 0,
+  })
   if (failed) c.metrics.reconcileError('transient')
   if (after.lastOutcome && after.lastOutcome.at !== before.lastOutcome?.at) {
     const { result, reason, revision, message } = after.lastOutcome
@@ -22,10 +26,17 @@ export function report(
   }
   for (const sli of after.analysis ?? []) {
     const was = before.analysis?.find((s) => s.name === sli.name)
-    if (was?.verdict !== sli.verdict) c.log.info({ rollout: ref.key, sli: sli.name, verdict: sli.verdict, observed: sli.observed, was: was?.verdict }, 'verdict changed')
+    if (was?.verdict !== sli.verdict)
+      c.log.info(
+        { rollout: ref.key, sli: sli.name, verdict: sli.verdict, observed: sli.observed, was: was?.verdict },
+        'verdict changed',
+      )
   }
   if (before.phase !== after.phase) {
     c.log.info({ rollout: ref.key, phase: after.phase, was: before.phase, detail: after.message }, 'phase changed')
   }
-  c.log.debug({ rollout: ref.key, effects: decided.effects.map((e) => e.kind), requeueAfterMs: decided.requeueAfterMs }, 'reconciled')
+  c.log.debug(
+    { rollout: ref.key, effects: decided.effects.map((e) => e.kind), requeueAfterMs: decided.requeueAfterMs },
+    'reconciled',
+  )
 }

@@ -1,0 +1,7 @@
+import type { CommandFactory } from './command.ts'
+import { controllerCommand } from './controller.ts'
+import { crdsCommand } from './crds.ts'
+import { sandboxCommand } from './sandbox.ts'
+
+/** Every command, in the order of --help. */
+export const commands: readonly CommandFactory[] = [sandboxCommand, controllerCommand, crdsCommand]

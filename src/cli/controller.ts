@@ -1,0 +1,50 @@
+import { Command } from 'commander'
+import { type ControllerFlags, controllerConfig, kubeEnv } from '../config.ts'
+import { loadKubeconfig } from '../kube/kubeconfig.ts'
+import { systemRuntime } from '../runtime.ts'
+import type { CommandFactory } from './command.ts'
+import { untilStopped } from './signals.ts'
+
+export const controllerCommand: CommandFactory = (exit) =>
+  new Command('controller')
+    .description('run the controller; every option is also a SLUICE_* variable')
+    .option('--kubeconfig <file>', 'the cluster; otherwise KUBECONFIG, the cluster this runs in, or ~/.kube/config')
+    .option('--prometheus <url>', 'Prometheus for Rollouts that name none')
+    .option('--namespace <name>', 'only this namespace; may be repeated', (name: string, all: string[] = []) => [
+      ...all,
+      name,
+    ])
+    .option('--listen <host:port>', 'health, metrics and Slack')
+    .option('--cluster-name <name>', 'names this cluster in state files; by default the UID of kube-system')
+    .option('--take-over', 'take over state files that another cluster wrote, after a rebuild')
+    .option('--log-level <level>', 'trace, debug, info, warn, error')
+    .option('--work-dir <folder>', 'where clones of repositories are kept')
+    .option('--leader-elect', 'hold a Lease while acting; the default inside a cluster')
+    .action(async (flags: ControllerFlags) => {
+      const [{ createLogger }, { startController }] = await Promise.all([
+        import('../controller/log.ts'),
+        import('../controller/manager.ts'),
+      ])
+      const config = controllerConfig(flags)
+      const log = createLogger(config.logLevel)
+      const connection = await loadKubeconfig({
+        env: kubeEnv(),
+        runtime: systemRuntime,
+        ...(config.kubeconfig ? { path: config.kubeconfig } : {}),
+      })
+      let lost = false
+      const ended = Promise.withResolvers<void>()
+      const controller = await startController(config, {
+        connection,
+        runtime: systemRuntime,
+        log,
+        onLost: (reason) => {
+          log.error({ reason }, 'leadership lost')
+          lost = true
+          ended.resolve()
+        },
+      })
+      await Promise.race([untilStopped(), ended.promise])
+      await controller.stop()
+      if (lost) exit(1)
+    })

@@ -1,0 +1,134 @@
+import type { KubeClient } from '../kube/client.ts'
+import { preferredVersion } from '../kube/discovery.ts'
+import type { KubeObject, ObjectKey, Resource } from '../kube/object.ts'
+import type { ObjectReader } from '../kube/reader.ts'
+import { createReflector, type KubeLog, type Reflector } from '../kube/reflector.ts'
+import { istioVersions, resourceName, resources } from '../kube/resources.ts'
+import type { Runtime } from '../runtime.ts'
+
+export type Kind =
+  | 'rollouts'
+  | 'rolloutSources'
+  | 'approvals'
+  | 'virtualServices'
+  | 'destinationRules'
+  | 'deployments'
+  | 'pods'
+  | 'services'
+  | 'namespaces'
+
+/** Copies of everything a reconcile reads, kept fresh by watches. */
+export interface Caches extends ObjectReader {
+  start(): void
+  stop(): Promise<void>
+  /** Resolves when everything has been listed once. A resource that the cluster does not serve yet is not waited for. */
+  synced(signal: AbortSignal): Promise<void>
+  /** Names of what has not been listed yet. */
+  unsynced(): string[]
+  of(kind: Kind): Reflector
+}
+
+export interface CachesOptions {
+  client: KubeClient
+  runtime: Runtime
+  log: KubeLog
+  /** Only these namespaces; all when empty. */
+  namespaces: readonly string[]
+  onChange(kind: Kind, key: string, object: KubeObject | undefined, previous: KubeObject | undefined): void
+}
+
+const followed: Kind[] = [
+  'rollouts',
+  'rolloutSources',
+  'approvals',
+  'virtualServices',
+  'destinationRules',
+  'deployments',
+  'pods',
+  'services',
+  'namespaces',
+]
+const istio: readonly Kind[] = ['virtualServices', 'destinationRules']
+
+export function createCaches(options: CachesOptions): Caches {
+  const { client, runtime, log, namespaces, onChange } = options
+  const reflectors = new Map<Kind, Reflector>()
+  const byName = new Map<string, Reflector>()
+  for (const kind of followed) {
+    const resource = resources[kind]
+    const reflector = createReflector({
+      client,
+      runtime,
+      log,
+      name: resourceName(resource),
+      resource: istio.includes(kind) ? () => preferredVersion(client, resource, istioVersions) : resource,
+      ...(namespaces.length > 0 && resource.namespaced ? { namespaces } : {}),
+      ...(kind === 'virtualServices' ? { transform: keepManagers } : kind === 'pods' ? { transform: slimPod } : {}),
+      onChange: (key, object, previous) => onChange(kind, key, object, previous),
+    })
+    reflectors.set(kind, reflector)
+    byName.set(resourceName(resource), reflector)
+  }
+  const rollouts = of('rollouts')
+  rollouts.index('namespace', (object) => [object.metadata.namespace ?? ''])
+  for (const kind of ['virtualServices', 'destinationRules', 'deployments', 'pods', 'services', 'approvals'] as const) {
+    of(kind).index('namespace', (object) => [object.metadata.namespace ?? ''])
+  }
+
+  function of(kind: Kind): Reflector {
+    const found = reflectors.get(kind)
+    if (!found) throw new Error(`${kind} is not followed`)
+    return found
+  }
+
+  return {
+    of,
+    get: (resource: Resource, key: ObjectKey) =>
+      byName.get(resourceName(resource))?.get(key.namespace ? `${key.namespace}/${key.name}` : key.name),
+    list: (resource: Resource, namespace: string) =>
+      byName.get(resourceName(resource))?.byIndex('namespace', namespace) ?? [],
+    start: () => {
+      for (const reflector of reflectors.values()) reflector.start()
+    },
+    stop: async () => {
+      await Promise.all([...reflectors.values()].map((reflector) => reflector.stop()))
+    },
+    unsynced: () =>
+      [...reflectors]
+        .filter(([, r]) => !r.hasSynced() && !r.isMissing())
+        .map(([kind]) => resourceName(resources[kind])),
+    async synced(signal) {
+      while ([...reflectors.values()].some((r) => !r.hasSynced() && !r.isMissing())) await runtime.sleep(20, signal)
+    },
+  }
+}
+
+const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration'
+
+/** managedFields stay: they tell who wrote the weights. */
+function keepManagers(object: KubeObject): KubeObject {
+  if (!object.metadata.annotations?.[lastApplied]) return object
+  const { [lastApplied]: _copy, ...annotations } = object.metadata.annotations
+  return { ...object, metadata: { ...object.metadata, annotations } }
+}
+
+/** Of a pod, only what tells whose it is and whether it is ready. */
+function slimPod(object: KubeObject): KubeObject {
+  const { name, namespace, uid, resourceVersion, labels, deletionTimestamp, ownerReferences, creationTimestamp } =
+    object.metadata
+  return {
+    apiVersion: object.apiVersion,
+    kind: object.kind,
+    metadata: {
+      name,
+      namespace,
+      uid,
+      resourceVersion,
+      labels,
+      creationTimestamp,
+      ...(deletionTimestamp ? { deletionTimestamp } : {}),
+      ...(ownerReferences ? { ownerReferences } : {}),
+    },
+    status: object.status,
+  }
+}

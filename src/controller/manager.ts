@@ -1,0 +1,225 @@
+import { randomUUID } from 'node:crypto'
+import type { Logger } from 'pino'
+import { createAnalyst } from '../analysis/analyst.ts'
+import { createApprovals } from '../approval/approvals.ts'
+import type { ControllerConfig } from '../config.ts'
+import { connect } from '../kube/client.ts'
+import type { KubeConnection } from '../kube/connection.ts'
+import { createEventRecorder } from '../kube/events.ts'
+import { createElector } from '../kube/lease.ts'
+import type { KubeObject } from '../kube/object.ts'
+import { resources } from '../kube/resources.ts'
+import { createWorkQueue } from '../kube/workqueue.ts'
+import type { Runtime } from '../runtime.ts'
+import { createHealth } from '../server/health.ts'
+import { createMetrics } from '../server/metrics.ts'
+import { createServer } from '../server/server.ts'
+import { createIstioRouter } from '../traffic/istio/router.ts'
+import { createSubsetWorkload } from '../workload/subsets.ts'
+import { createCaches, type Kind } from './caches.ts'
+import { clusterNameOf } from './cluster-name.ts'
+import type { Context } from './context.ts'
+import { createAnalysisFeed } from './feed.ts'
+import { createChannels } from './people.ts'
+import { prometheusFinder } from './prometheus.ts'
+import { reconcile } from './reconcile.ts'
+import { createRecorder } from './record.ts'
+import { findRival } from './rivals.ts'
+import { createSources } from './sources.ts'
+import { createTriggers } from './triggers.ts'
+
+/** A running controller. */
+export interface Controller {
+  /** Base URL of health, metrics and the Slack endpoint. */
+  url: string
+  /** Resolves when all caches have been read. */
+  synced: Promise<void>
+  /** Finishes what is being done, hands the lease over, and ends. */
+  stop(): Promise<void>
+}
+
+export interface ControllerParts {
+  connection: KubeConnection
+  runtime: Runtime
+  log: Logger
+  /** Told when leadership is lost for good: the process should end and start anew. */
+  onLost?: (reason: string) => void
+}
+
+/** Starts the controller: watches, queue, evidence, Git, approvals, server. The same in a cluster and in the sandbox. */
+export async function startController(config: ControllerConfig, parts: ControllerParts): Promise<Controller> {
+  const { connection, runtime, log } = parts
+  const metrics = createMetrics({ process: true })
+  const client = connect({
+    connection,
+    runtime,
+    userAgent: 'sluice',
+    onRequest: (info) => metrics.kubeRequest(info.verb, info.status ?? 0),
+  })
+  const queue = createWorkQueue({
+    runtime,
+    hooks: {
+      depth: (n) => metrics.queueDepth(n),
+      waited: (ms) => metrics.queueLatency(ms),
+      worked: (ms) => metrics.reconciled(ms),
+    },
+  })
+  const stopped = new AbortController()
+  const triggers = createTriggers((namespace) => caches.of('rollouts').byIndex('namespace', namespace))
+  const caches = createCaches({ client, runtime, log, namespaces: config.namespaces, onChange })
+  const approvals = createApprovals({ client, runtime, log })
+  const channels = createChannels(config, { approvals, runtime, log, metrics })
+  const events = createEventRecorder({ client, runtime, log, instance: config.identity })
+  const router = createIstioRouter({ client, reader: caches })
+  const recorder = createRecorder({ client, runtime, log, checkpointMs: config.checkpointMs })
+  const analyst = createAnalyst({
+    prometheusFor: prometheusFinder({ client, metrics, ...(config.prometheus ? { url: config.prometheus } : {}) }),
+    runtime,
+    log,
+  })
+  const feed = createAnalysisFeed({
+    analyst,
+    runtime,
+    onLook: (key, breached) => queue.add(key, { urgent: breached }),
+    onError: (key, error) => log.error({ rollout: key, err: error }, 'analysis stopped'),
+  })
+  const sources = createSources({
+    client,
+    caches,
+    runtime,
+    log,
+    metrics,
+    config,
+    clusterName: () => clusterNameOf(client, config.clusterName),
+    isLeader: () => elector?.isLeaderNow() ?? true,
+    onChange: (rollout) => queue.add(rollout),
+  })
+  const context: Context = {
+    client,
+    reader: caches,
+    router,
+    workload: createSubsetWorkload(caches),
+    feed,
+    git: sources,
+    approvals,
+    events,
+    people: {
+      notify: (rollout, topic, message, details) =>
+        channels.notifier.notify({ rollout: rollout.key, topic, message, details }),
+    },
+    recorder,
+    metrics,
+    runtime,
+    log,
+    interest: (key, deployments) => triggers.interest(key, deployments),
+    rivalOf: (rollout, spec) =>
+      findRival(router, caches.of('rollouts').byIndex('namespace', rollout.metadata.namespace ?? ''), rollout, spec),
+    isLeader: () => elector?.isLeaderNow() ?? true,
+  }
+
+  function onChange(kind: Kind, key: string, object: KubeObject | undefined, previous: KubeObject | undefined): void {
+    if (kind === 'rolloutSources') sources.changed(key, object)
+    if (kind === 'approvals' && object && context.isLeader()) showApproval(object)
+    for (const rollout of triggers.concerned(kind, key, object, previous)) queue.add(rollout)
+    if (kind === 'rollouts' && !object) {
+      triggers.forget(key)
+      queue.add(key)
+    }
+  }
+
+  function showApproval(object: KubeObject): void {
+    channels.questions.show(object)
+    approvals
+      .record(object)
+      .catch((error: unknown) =>
+        log.warn({ err: error, approval: object.metadata.name }, 'status of an Approval not written'),
+      )
+  }
+
+  let lastTick = runtime.monotonic()
+  async function tick(): Promise<void> {
+    while (!stopped.signal.aborted) {
+      lastTick = runtime.monotonic()
+      await runtime.sleep(1_000, stopped.signal)
+    }
+  }
+
+  let working: Promise<void> | undefined
+  function lead(): void {
+    metrics.leader(true)
+    recorder.reset()
+    sources.start()
+    for (const rollout of caches.of('rollouts').list())
+      queue.add(`${rollout.metadata.namespace}/${rollout.metadata.name}`)
+    if (working) return
+    working = Promise.resolve()
+    queue.run({
+      workers: config.workers,
+      handler: async (key) => {
+        if (!context.isLeader()) return undefined
+        return reconcile(context, key)
+      },
+      onError: (key, error, retryMs) => {
+        metrics.reconcileError('transient')
+        log.warn({ rollout: key, err: error, retryMs }, 'reconcile failed')
+      },
+    })
+  }
+
+  const elector = config.leaderElection
+    ? createElector({
+        client,
+        runtime,
+        log,
+        lease: { namespace: config.leaseNamespace, name: 'sluice' },
+        identity: `${config.identity}_${randomUUID()}`,
+        onElected: lead,
+        onLost: (reason) => {
+          metrics.leader(false)
+          parts.onLost?.(reason)
+        },
+      })
+    : undefined
+
+  const server = await createServer({
+    listen: config.listen,
+    runtime,
+    log,
+    metrics,
+    health: createHealth({
+      runtime,
+      lastActivity: () => lastTick,
+      unsynced: () => caches.unsynced(),
+      leadership: () => (context.isLeader() ? 'leader' : 'standby'),
+    }),
+    ...(channels.slack ? { slack: channels.slack } : {}),
+  })
+  tick().catch(() => undefined)
+  caches.start()
+  const synced = caches.synced(stopped.signal).then(() => {
+    log.info({ rollouts: caches.of('rollouts').list().length, listen: server.url }, 'synced')
+    if (elector) elector.start()
+    else lead()
+  })
+  synced.catch(() => undefined)
+
+  async function finish(): Promise<void> {
+    feed.stop()
+    await queue.shutDown()
+    await sources.stop()
+  }
+
+  return {
+    url: server.url,
+    synced,
+    async stop() {
+      stopped.abort()
+      await (elector ? elector.stop(finish) : finish())
+      await Promise.all([caches.stop(), channels.stop(), events.flush().then(() => events.stop()), server.stop()])
+      client.close()
+    },
+  }
+}
+
+/** Resources without which the controller can do nothing; for a clear word at the start. */
+export const required = [resources.rollouts, resources.rolloutSources, resources.approvals]
