@@ -23,7 +23,7 @@ export function createDiscovery(options: {
   fetch: (path: string) => Promise<unknown>
   refreshMs?: number
 }): Discovery {
-  const { runtime, fetch, refreshMs = 10_000 } = options
+  const { runtime, fetch, refreshMs = 2_000 } = options
   const cache = new Map<string, GroupVersion>()
 
   function read(apiVersion: string): GroupVersion {

@@ -329,7 +329,7 @@ describe('discovery', () => {
     served.push({ name: 'widgets', kind: 'Widget', namespaced: true })
     expect(await client.resourceFor('v1', 'Widget')).toBeUndefined()
     expect(server.requests).toHaveLength(2)
-    now += 10_001
+    now += 2_001
     expect((await client.resourceFor('v1', 'Widget'))?.plural).toBe('widgets')
   })
 
