@@ -152,6 +152,9 @@ function explain(method: string, error: unknown, now: number): DeliveryFailed {
   }
   if (error instanceof WebAPIPlatformError) {
     const code = error.data.error
+    // The client passes on a body that is not JSON (a proxy's page) as if it were a code.
+    if (!/^[a-z0-9_]{1,64}$/.test(code))
+      return new DeliveryFailed(`Slack ${method}: no answer of Slack`, { permanent: false })
     const wait = code === 'ratelimited' ? { retryAfterMs: 30_000 } : {}
     const permanent = code !== 'ratelimited' && !transientErrors.has(code)
     return new DeliveryFailed(`Slack ${method}: ${code}`, { permanent, ...wait })

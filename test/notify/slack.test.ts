@@ -1,0 +1,130 @@
+import nock from 'nock'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import type { Notification } from '../../src/notify/notifier.ts'
+import { renderNotification, slackNotifier } from '../../src/notify/slack.ts'
+import { createSlackApi } from '../../src/notify/slack-api.ts'
+import { escapeSlack, fitSection, slackCode } from '../../src/notify/slack-text.ts'
+import { type FakeSlack, startFakeSlack } from '../approval/fake-slack.ts'
+import { clock, readableLog } from '../approval/questions.ts'
+
+const token = 'xoxb-very-secret-token'
+const note = (over: Partial<Notification> = {}): Notification => ({
+  rollout: 'shop/checkout',
+  topic: 'step',
+  message: 'now at 10 %',
+  details: { attempt: 1 },
+  ...over,
+})
+
+describe('in the channel', () => {
+  let slack: FakeSlack
+  let log: ReturnType<typeof readableLog>
+  beforeAll(async () => {
+    slack = await startFakeSlack()
+  })
+  afterAll(() => slack.stop())
+  beforeEach(() => {
+    slack.messages.clear()
+    slack.calls.length = 0
+    slack.broken.clear()
+    log = readableLog()
+  })
+
+  function open() {
+    const runtime = clock()
+    const api = createSlackApi({ token, log: log.log, apiUrl: slack.apiUrl, timeoutMs: 500, now: runtime.now })
+    return slackNotifier({ api, channel: 'C1', runtime, log: log.log, backoff: { firstMs: 2, maxMs: 10 } })
+  }
+
+  test('one thread an attempt; how it ends stands in the channel too', async () => {
+    const notifier = open()
+    notifier.notify(note({ topic: 'started', message: 'starts' }))
+    notifier.notify(note())
+    notifier.notify(note({ rollout: 'shop/cart', topic: 'started', message: 'starts' }))
+    notifier.notify(note({ topic: 'rolledBack', message: 'went back' }))
+    notifier.notify(note({ topic: 'started', message: 'starts again', details: { attempt: 2 } }))
+    await notifier.stop()
+    const [first] = slack.messages.keys()
+    expect([...slack.messages.values()].map(({ text, threadTs }) => [text, threadTs])).toEqual([
+      ['shop/checkout: starts', undefined],
+      ['shop/checkout: now at 10 %', first],
+      ['shop/cart: starts', undefined],
+      ['shop/checkout: went back', undefined],
+      ['shop/checkout: starts again', undefined],
+    ])
+    expect(slack.calls[0]?.body).toMatchObject({ channel: 'C1', link_names: 'false', unfurl_links: 'false' })
+  })
+
+  test('a question is not posted twice: the approval has its own message', async () => {
+    const notifier = open()
+    notifier.notify(note({ topic: 'approval', message: 'asks' }))
+    await notifier.stop()
+    expect(slack.calls).toEqual([])
+  })
+
+  test('waits when Slack says so, and then tells everything in order', async () => {
+    slack.broken.set('chat.postMessage', { status: 429, retryAfter: '0' })
+    const notifier = open()
+    notifier.notify(note({ message: 'one' }))
+    await expect.poll(() => log.text()).toContain('rate limited')
+    slack.broken.clear()
+    await notifier.stop()
+    expect([...slack.messages.values()].map(({ text }) => text)).toEqual(['shop/checkout: one'])
+  })
+})
+
+describe('text', () => {
+  test('cannot mention, link or break out of code', () => {
+    const { text, blocks } = renderNotification(note({ message: '<!channel> & <@U1>', details: { 'a<b': '<!here>' } }))
+    expect(text).toBe('shop/checkout: &lt;!channel&gt; &amp; &lt;@U1&gt;')
+    expect(JSON.stringify(blocks)).not.toMatch(/<[!@]/)
+    expect(slackCode('v2`<!here>`\nx')).toBe('`v2 &lt;!here&gt; x`')
+  })
+
+  test('is cut where it is too long, but not in the middle of an escape', () => {
+    const long = escapeSlack('&'.repeat(1_000))
+    const cut = fitSection(long)
+    expect(cut.length).toBeLessThanOrEqual(2_900)
+    expect(cut.replace(/&amp;/g, '')).toBe('…')
+    expect(fitSection('short')).toBe('short')
+  })
+})
+
+describe('errors of the Web API', () => {
+  const call = (now = 0) => createSlackApi({ token, log: readableLog().log, timeoutMs: 100, now: () => now }).user('U1')
+  const scope = () => nock('https://slack.com').post('/api/users.info')
+  beforeAll(() => nock.disableNetConnect())
+  afterEach(() => nock.cleanAll())
+  afterAll(() => {
+    nock.abortPendingRequests()
+    nock.enableNetConnect()
+    nock.restore()
+  })
+
+  test('say what Slack said, whether to try again and when, and never the token', async () => {
+    const cases: [() => void, object][] = [
+      [
+        () => scope().reply(200, { ok: false, error: 'user_not_found' }),
+        { permanent: true, message: 'Slack users.info: user_not_found' },
+      ],
+      [() => scope().reply(200, { ok: false, error: 'fatal_error' }), { permanent: false }],
+      [() => scope().reply(200, { ok: false, error: 'ratelimited' }), { permanent: false, retryAfterMs: 30_000 }],
+      [() => scope().reply(429, '', { 'retry-after': '7' }), { permanent: false, retryAfterMs: 7_000 }],
+      [() => scope().reply(503, 'upstream'), { permanent: false, message: 'Slack users.info: HTTP 503' }],
+      [() => scope().reply(403, 'no'), { permanent: true }],
+      [() => scope().reply(200, '<html>'), { permanent: false }],
+      [
+        () => scope().replyWithError(`socket hang up ${token}`),
+        { permanent: false, message: 'Slack users.info: no answer' },
+      ],
+      [() => scope().delay(2_000).reply(200, {}), { permanent: false }],
+    ]
+    for (const [prepare, expected] of cases) {
+      prepare()
+      const error = await call().catch((reason: unknown) => reason)
+      expect(error).toMatchObject({ name: 'DeliveryFailed', ...expected })
+      expect(JSON.stringify(error, Object.getOwnPropertyNames(error))).not.toContain(token)
+      nock.cleanAll()
+    }
+  })
+})
