@@ -39,12 +39,13 @@ interface Shared {
   /** Undefined: all workloads there are. */
   covers?: ReadonlySet<string>
   answer: Promise<Answer<unknown>>
-  /** Monotonic ms at which it failed. */
-  failedAt?: number
+  /** Monotonic ms from which on it is asked again. */
+  until: number
 }
 
-/** Answers kept for those who ask a moment later. */
+/** Answers kept for those who ask a moment later, at most so many and so long. */
 const KEPT = 64
+const ANSWER_SHARED_MS = 10_000
 /** A failure is everybody's for this long; then the next one asks again. */
 const FAILURE_SHARED_MS = 1_000
 /** A rollout that has not been read for so long is not asked for on others' behalf. */
@@ -73,13 +74,13 @@ export function createCollector(prometheus: Prometheus, runtime: Runtime): Colle
     ask: () => Promise<Answer<T>>,
   ): Promise<Answer<T>> {
     const known = kept.get(name)
-    const stillGood = known?.failedAt === undefined || runtime.monotonic() - known.failedAt < FAILURE_SHARED_MS
+    const stillGood = known !== undefined && runtime.monotonic() < known.until
     const covered = needed.every((workload) => known?.covers?.has(workloadKey(workload)) ?? true)
     // A name is only ever used with one T.
     if (known && stillGood && covered) return known.answer as Promise<Answer<T>>
     const answer = ask()
     const covers = selectsAll(asked) ? undefined : new Set(asked.map(workloadKey))
-    const shared: Shared = { covers, answer }
+    const shared: Shared = { covers, answer, until: Number.POSITIVE_INFINITY }
     kept.delete(name)
     kept.set(name, shared)
     for (const oldest of kept.keys()) {
@@ -87,7 +88,7 @@ export function createCollector(prometheus: Prometheus, runtime: Runtime): Colle
       kept.delete(oldest)
     }
     const result = await answer
-    if (!result.ok) shared.failedAt = runtime.monotonic()
+    shared.until = runtime.monotonic() + (result.ok ? ANSWER_SHARED_MS : FAILURE_SHARED_MS)
     return result
   }
 

@@ -6,7 +6,7 @@ import type { Counted } from './count.ts'
 import { logEvidence } from './evidence.ts'
 import { type Measure, measureName, measureOf, type Reading, type Workload, workloadKey } from './istio.ts'
 import { judge, type RatioRules, type RatioState, ratioVerdict, restartTest, startRatio } from './ratio.ts'
-import type { Side } from './side.ts'
+import { newestScrape, type Side } from './side.ts'
 import { ageText, log10Evidence, objectiveText, observedText, stableFails } from './verdict.ts'
 
 /** What is remembered of one ratio SLI between looks. */
@@ -94,13 +94,10 @@ async function catchUp(
   const { collector, at, interval } = context
   const workloads = [...context.stable, ...context.canary]
   if (memory.readTo === undefined) {
-    const from = Math.min(memory.state.counting.through, at)
-    const base = await collector.counters({ measure, workloads, at: from }, true)
-    if (!base.ok) return base.problem
-    take(context, memory, base.value, from, rules)
-    resume(memory)
+    const problem = await readBaseline(context, memory, measure, rules)
+    if (problem || memory.readTo === undefined) return problem
   }
-  const from = Math.floor((memory.readTo ?? at) / interval) * interval + interval
+  const from = Math.floor(memory.readTo / interval) * interval + interval
   if (from > at) return undefined
   // Only the instant of this look is asked for by itself; it is the one that others ask for too.
   const windows = (at - from) / interval
@@ -118,13 +115,55 @@ async function catchUp(
 }
 
 function take(context: LookContext, memory: RatioMemory, reading: Reading, at: number, rules: RatioRules): void {
-  const of = (workloads: Workload[]) => workloads.flatMap((workload) => reading.get(workloadKey(workload)) ?? [])
-  const look = { at, canary: of(context.canary), stable: of(context.stable) }
-  const { state, counted } = judge(memory.state, look, rules)
+  const { state, counted } = judge(memory.state, lookOf(context, reading, at), rules)
   memory.state = state
   memory.newestAt = counted.newestAt
   memory.unusable = counted.unusable
   memory.readTo = at
+}
+
+/**
+ * Reads the counters where counting begins. An answer without fresh samples is believed only when Prometheus has fresh
+ * ones for the instant of this look: otherwise it may find the older ones again, and is asked again.
+ */
+async function readBaseline(
+  context: LookContext,
+  memory: RatioMemory,
+  measure: Measure,
+  rules: RatioRules,
+): Promise<Problem | undefined> {
+  const { collector, at } = context
+  const workloads = [...context.stable, ...context.canary]
+  const before = memory.state
+  const from = Math.min(before.counting.through, at)
+  const base = await collector.counters({ measure, workloads, at: from }, true)
+  if (!base.ok) return base.problem
+  take(context, memory, base.value, from, rules)
+  if (!memory.state.counting.known) {
+    const now = await collector.counters({ measure, workloads, at })
+    if (!now.ok || !hasFresh(context, now.value)) {
+      memory.state = before
+      memory.readTo = undefined
+      if (!now.ok) return now.problem
+      const live = judge(before, lookOf(context, now.value, at), rules).counted
+      memory.newestAt = live.newestAt
+      memory.unusable = live.unusable
+      return undefined
+    }
+  }
+  resume(memory)
+  return undefined
+}
+
+function hasFresh(context: LookContext, reading: Reading): boolean {
+  const { canary, stable } = lookOf(context, reading, context.at)
+  const newest = newestScrape([...canary, ...stable])
+  return newest !== undefined && context.at - newest <= context.maxSampleAge
+}
+
+function lookOf(context: LookContext, reading: Reading, at: number) {
+  const of = (workloads: Workload[]) => workloads.flatMap((workload) => reading.get(workloadKey(workload)) ?? [])
+  return { at, canary: of(context.canary), stable: of(context.stable) }
 }
 
 /** After a restart the counters at the checkpoint are the ledger again; the rest of what was known comes back too. */
