@@ -8,12 +8,13 @@ export class UnsupportedRegexError extends Error {}
 /** Compiles an RE2 pattern, anchored at both ends as Prometheus does with every matcher and label_replace. */
 export function compileAnchored(pattern: string): RegExp {
   const { source, ignoreCase } = translate(pattern)
+  const flags = ignoreCase ? 'iu' : 'u'
   try {
-    return new RegExp(`^(?:${source})$`, ignoreCase ? 'iu' : 'u')
+    new RegExp(source, flags) // on its own first: a stray parenthesis must not pair with the anchoring group
+    return new RegExp(`^(?:${source})$`, flags)
   } catch (cause) {
-    throw new UnsupportedRegexError(`error parsing regexp: ${JSON.stringify(pattern)} is not a valid pattern`, {
-      cause,
-    })
+    const message = `error parsing regexp: ${JSON.stringify(pattern)} is not a pattern, or not one that is supported here`
+    throw new UnsupportedRegexError(message, { cause })
   }
 }
 
@@ -33,6 +34,8 @@ function translate(pattern: string): { source: string; ignoreCase: boolean } {
     }
     rest = rest.slice(flags[0].length)
   }
+  // JavaScript folds two letters beyond ASCII into these classes; RE2 does not.
+  if (ignoreCase && /\\[wWbB]/.test(rest)) refuse(pattern, 'a word class under the flag (?i)')
   let source = ''
   let i = 0
   while (i < rest.length) {
@@ -56,17 +59,17 @@ function translate(pattern: string): { source: string; ignoreCase: boolean } {
       source += repeat ? repeat[0] : '\\{'
       i += repeat ? repeat[0].length : 1
     } else {
-      source += c === '.' ? (dotMatchesNewline ? '[^]' : '[^\\n]') : c === '}' || c === ']' ? `\\${c}` : c
+      source += c === '.' ? (dotMatchesNewline ? '[\\s\\S]' : '[^\\n]') : c === '}' || c === ']' ? `\\${c}` : c
       i++
     }
   }
-  return { source: source.replaceAll('[^]', '[\\s\\S]'), ignoreCase }
+  return { source, ignoreCase }
 }
 
 function groupOpening(pattern: string, rest: string, at: number): [string, number] {
   if (rest[at + 1] !== '?') return ['(', 1]
   if (rest.startsWith('(?:', at)) return ['(?:', 3]
-  const named = /^\(\?P?<([A-Za-z_]\w*)>/.exec(rest.slice(at))
+  const named = /^\(\?P<([A-Za-z_]\w*)>/.exec(rest.slice(at))
   if (named) return [`(?<${named[1]}>`, named[0].length]
   return refuse(pattern, `the group "${rest.slice(at, at + 4)}…"`)
 }

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type SandboxPrometheus, startPrometheus } from '../../../src/sandbox/prometheus/server.ts'
 import { type RealPrometheus, realPrometheusInstalled, startRealPrometheus } from '../../conformance/prometheus-real.ts'
 import { ask, difference } from './answers.ts'
-import { expression } from './expressions.ts'
+import { expression, pattern } from './expressions.ts'
 import { approximateQueries, exactQueries } from './queries.ts'
 import { epochMs, load, openMetrics, testData } from './samples.ts'
 
@@ -28,7 +28,7 @@ describe.skipIf(!(await realPrometheusInstalled()))('beside a real Prometheus wi
   async function disagreements(queries: readonly string[], tolerance: number): Promise<string[]> {
     const found: string[] = []
     for (const query of queries) {
-      const instants = [0, 600.5, 1337.777, 2399, 2760].map(
+      const instants = [0, 600.5, 1337.777, 1500, 2399, 2760].map(
         (s) => ['query', { query, time: String(epoch + s) }] as const,
       )
       const range = { query, start: String(epoch - 60.7), end: String(epoch + 2800), step: '67' }
@@ -63,6 +63,21 @@ describe.skipIf(!(await realPrometheusInstalled()))('beside a real Prometheus wi
       const [theirs, own] = await Promise.all([ask(real.url, 'query', parameters), ask(ours.url, 'query', parameters)])
       expect(own).toEqual(theirs)
     }
+  })
+
+  test('agrees on random regular expressions, unless it refuses them by name', async () => {
+    await fc.assert(
+      fc.asyncProperty(pattern, async (regex) => {
+        const parameters = { query: `words{word=~${JSON.stringify(regex)}}`, time: String(epoch + 620) }
+        const [theirs, own] = await Promise.all([
+          ask(real.url, 'query', parameters),
+          ask(ours.url, 'query', parameters),
+        ])
+        if ('error' in own && own.error.includes('supported here')) return
+        expect(difference(theirs, own, 0)).toBeUndefined()
+      }),
+      { numRuns: 1000 },
+    )
   })
 
   test('agrees on random expressions, unless it refuses them by name', async () => {

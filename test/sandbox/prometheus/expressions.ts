@@ -120,3 +120,17 @@ function matching() {
 function call(names: string[], vector: fc.Arbitrary<string>) {
   return fc.tuple(fc.constantFrom(...names), vector).map(([name, operand]) => `${name}(${operand})`)
 }
+
+/** Random regular expressions, valid and not, from the tokens in which RE2 and JavaScript differ. */
+export const pattern: fc.Arbitrary<string> = fc
+  .array(
+    fc.constantFrom(
+      ...['a', 'b', 'B', '1', 'a-c', 'ü', '𝒳', '_', '/', '#', '"', ',', ' ', ':', '--', '&&', '~'],
+      ...['.', '*', '+', '?', '|', '(', ')', '(?:', '[', '[^', ']', '-', '^', '$', '*?', '??', '+?'],
+      ...['{2}', '{1,}', '{,2}', '{', '}', '[]', '[^]', '[a-'],
+      ...['\\d', '\\w', '\\s', '\\S', '\\D', '\\W', '\\b', '\\.', '\\-', '\\/', '\\[', '\\\\', '\\_', '\\:', '\\t'],
+      ...['\\x41', '\\x{61}', '\\Q', '\\E', '\\pL', '\\z', '\\A', '(?i)', '(?i:', '(?s)', '(?P<x>', '(?<x>'],
+    ),
+    { minLength: 1, maxLength: 6 },
+  )
+  .map((tokens) => tokens.join(''))

@@ -79,8 +79,16 @@ export function testData(): TestSeries[] {
   add({ __name__: 'clock', zone: 'e' }, 0, 160, 1, (i) => 1.7e9 + i * 864_000)
   add({ __name__: 'tiny_wins', pod: 'a', extra: 'quote " slash \\ end' }, 0, 160, 1, (i) => i / 7)
   add({ __name__: 'tiny_wins', pod: 'b', extra: 'ünïcode 𝒳' }, 0, 160, 1, (i) => -i / 3)
+  for (const word of words) add({ __name__: 'words', word }, 40, 42, 1, () => 1)
   return data
 }
+
+/** Label values at which regular expression engines differ. */
+const words = [
+  ...['a', 'b', 'ab', 'aB', 'A', 'a1', '1', 'a.b', 'a-b', 'a b', 'a_b', '[a]', '{a}', 'a{2}', 'aa', 'aaa', 'aaab'],
+  ...['\\', 'a\\b', 'ü', '𝒳', 'a/b', '$a^', '(a)', 'a|b', 'a+', 'a\u00a0b', 'ſ', '\u212a', ']', '-', '^', ',', '#'],
+  ...['ba:b', 'a"b', '\t', 'a\u2028b'],
+]
 
 export function load(store: Store, data: TestSeries[]): void {
   for (const { labels, points } of data) for (const [timeMs, value] of points) store.append(labels, timeMs, value)
