@@ -23,7 +23,10 @@ export async function run(argv: readonly string[]): Promise<number> {
     )
     .exitOverride()
     .showHelpAfterError('(sluice --help lists the commands)')
-  for (const command of commands) program.addCommand(command((result) => void (code = result)).exitOverride())
+  const exit = (result: number) => {
+    code = result
+  }
+  for (const command of commands) program.addCommand(command(exit).exitOverride())
   try {
     await program.parseAsync(['node', 'sluice', ...argv])
     return code

@@ -55,6 +55,8 @@ export interface RevisionObservation extends RevisionRecord {
   ready: number
   /** Why pods are not ready, in one sentence that names a pod. */
   notReady?: string
+  /** Why some of the pods still run the content before this one, in one sentence; absent when all run this. */
+  rolling?: string
 }
 
 export interface TrafficObservation {

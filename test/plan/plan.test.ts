@@ -30,16 +30,28 @@ test('a breach puts the weight to 0, reverts Git and keeps the revision out', ()
   world.pass(5 * 60_000)
   expect(world.weightsOf('v2')).toEqual([10, 0])
   expect(world.spec.workload.subsets?.desired).toBe('v1')
-  expect(world.status).toMatchObject({ phase: 'Healthy', knownBad: [{ name: 'v2' }], lastOutcome: { result: 'RolledBack', reason: 'Breach.success-rate' } })
+  expect(world.status).toMatchObject({
+    phase: 'Healthy',
+    knownBad: [{ name: 'v2' }],
+    lastOutcome: { result: 'RolledBack', reason: 'Breach.success-rate' },
+  })
   world.desire('v2')
   world.pass(5 * 60_000)
   expect(world.status).toMatchObject({ phase: 'RolledBack' })
-  expect(world.status.conditions).toContainEqual(expect.objectContaining({ type: 'Stalled', status: 'True', reason: 'KnownBad' }))
+  expect(world.status.conditions).toContainEqual(
+    expect.objectContaining({ type: 'Stalled', status: 'True', reason: 'KnownBad' }),
+  )
   expect(world.weightsOf('v2')).toEqual([10, 0])
 })
 
 test('waits for approval before the step that asks for it, and moves when it is given', () => {
-  const world = new World({ steps: [{ weight: 10, hold: '1m' }, { weight: 50, hold: '1m', approval: { from: ['user:dana'] } }, { weight: 100, hold: '1m' }] })
+  const world = new World({
+    steps: [
+      { weight: 10, hold: '1m' },
+      { weight: 50, hold: '1m', approval: { from: ['user:dana'] } },
+      { weight: 100, hold: '1m' },
+    ],
+  })
   world.settle()
   world.desire('v2')
   world.pass(5 * 60_000)

@@ -1,7 +1,14 @@
 import { type RolloutSpec, rolloutSpec } from '../../src/api/rollout.ts'
 import type { PendingCommit, RolloutStatus } from '../../src/api/status.ts'
 import type { Effect, Plan } from '../../src/plan/effects.ts'
-import type { CommitResult, Observation, PairObservation, RequestObservation, RevisionObservation, SliObservation } from '../../src/plan/observation.ts'
+import type {
+  CommitResult,
+  Observation,
+  PairObservation,
+  RequestObservation,
+  RevisionObservation,
+  SliObservation,
+} from '../../src/plan/observation.ts'
 import { plan } from '../../src/plan/plan.ts'
 import { revisionOf } from '../../src/plan/revision.ts'
 import { percentOf, pointsFor } from '../../src/plan/weights.ts'
@@ -57,7 +64,8 @@ export class World {
   gitWeight: number | undefined
   gitConflict: Observation['git']['conflict']
   results: Record<string, CommitResult> = {}
-  approvals: Record<string, { digest: string; state: 'Pending' | 'Approved' | 'Rejected' | 'Expired'; by: string[] }> = {}
+  approvals: Record<string, { digest: string; state: 'Pending' | 'Approved' | 'Rejected' | 'Expired'; by: string[] }> =
+    {}
   request: RequestObservation | undefined
   changes: WeightChange[] = []
   events: { reason: string; message: string }[] = []
@@ -65,7 +73,10 @@ export class World {
   stepStart = 0
   latest: Plan | undefined
 
-  constructor(spec: Partial<Parameters<typeof rolloutSpec.parse>[0] & object> = {}, points: Record<string, number> = { v1: 100, v2: 0, v3: 0, v4: 0 }) {
+  constructor(
+    spec: Partial<Parameters<typeof rolloutSpec.parse>[0] & object> = {},
+    points: Record<string, number> = { v1: 100, v2: 0, v3: 0, v4: 0 },
+  ) {
     this.points = points
     this.spec = rolloutSpec.parse({
       workload: { subsets: { desired: 'v1' } },
@@ -87,9 +98,16 @@ export class World {
   }
 
   revision(name: string): RevisionObservation {
-    const template = { spec: { containers: [{ name: 'app', image: `my-app:${name}`, env: [{ name: 'CONTENT', value: this.contents[name] }] }] } }
+    const template = {
+      spec: {
+        containers: [{ name: 'app', image: `my-app:${name}`, env: [{ name: 'CONTENT', value: this.contents[name] }] }],
+      },
+    }
     const generation = (this.contents[name] ?? '').length
-    return { ...revisionOf(name, [{ name: `my-app-${name}`, uid: `uid-${name}`, generation, template }]), ...(this.pods[name] ?? { replicas: 0, ready: 0 }) }
+    return {
+      ...revisionOf(name, [{ name: `my-app-${name}`, uid: `uid-${name}`, generation, template }]),
+      ...(this.pods[name] ?? { replicas: 0, ready: 0 }),
+    }
   }
 
   pair(stable: string, canary: string): PairObservation {
@@ -137,7 +155,9 @@ export class World {
         all: Object.keys(this.contents).map((name) => this.revision(name)),
       },
       traffic: {
-        shares: Object.fromEntries(Object.entries(this.points).map(([name, points]) => [name, percentOf(points, total)])),
+        shares: Object.fromEntries(
+          Object.entries(this.points).map(([name, points]) => [name, percentOf(points, total)]),
+        ),
         ...(this.problem ? { problem: this.problem } : {}),
         ...(stable && canary ? { recorded: this.pair(stable.name, canary.name) } : {}),
         ...(stable && desired !== stable.name ? { desired: this.pair(stable.name, desired) } : {}),
@@ -204,9 +224,11 @@ export class World {
       this.perform(effect)
     }
     if (options.crashAfter === decided.effects.length || this.gone) return decided
-    if (this.status.step?.since !== status.step?.since) this.stepStart = Date.parse(status.step?.since ?? new Date(this.now).toISOString())
+    if (this.status.step?.since !== status.step?.since)
+      this.stepStart = Date.parse(status.step?.since ?? new Date(this.now).toISOString())
     this.status = JSON.parse(JSON.stringify(status))
-    if (status === decided.status) for (const effect of decided.effects) if (effect.kind === 'commit') this.commit(effect.entry)
+    if (status === decided.status)
+      for (const effect of decided.effects) if (effect.kind === 'commit') this.commit(effect.entry)
     return decided
   }
 
@@ -232,7 +254,11 @@ export class World {
   perform(effect: Effect): void {
     switch (effect.kind) {
       case 'setWeight':
-        this.write(effect.canary, effect.weight, effect.direction === 'forward' ? 'sluice' : `sluice-retreat.${effect.reason}`)
+        this.write(
+          effect.canary,
+          effect.weight,
+          effect.direction === 'forward' ? 'sluice' : `sluice-retreat.${effect.reason}`,
+        )
         break
       case 'askApproval':
         this.approvals[effect.approval.name] ??= { digest: effect.approval.digest, state: 'Pending', by: [] }
@@ -273,7 +299,8 @@ export class World {
   }
 
   approve(by = 'dana'): void {
-    for (const approval of Object.values(this.approvals)) if (approval.state === 'Pending') Object.assign(approval, { state: 'Approved', by: [by] })
+    for (const approval of Object.values(this.approvals))
+      if (approval.state === 'Pending') Object.assign(approval, { state: 'Approved', by: [by] })
   }
 
   /** The weights the canary was given, in order, as the outside saw them. */

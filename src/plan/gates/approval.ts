@@ -1,4 +1,5 @@
 import { parseDuration } from '../../api/duration.ts'
+import { approvalName } from '../../approval/name.ts'
 import { evidenceLines } from '../commits.ts'
 import { digestOf } from '../digest.ts'
 import type { ApprovalQuestion } from '../effects.ts'
@@ -43,7 +44,7 @@ export const approval: Gate = (turn, next) => {
       requeueAfterMs: 0,
     }
   }
-  status.approval ??= { name: `${o.rollout.name}-${digest}`, step, digest, state: 'Pending', since: iso(turn.now) }
+  status.approval ??= { name: approvalName(o.rollout.name, digest), step, digest, state: 'Pending', since: iso(turn.now) }
   if (seen === undefined) turn.effects.push({ kind: 'askApproval', approval: question(turn, digest, step) })
   const who = asked.from.join(', ')
   const quorum = asked.required > 1 ? `${asked.required} of ${who}` : who
