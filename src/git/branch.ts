@@ -4,7 +4,7 @@ import type { Credentials } from './credentials.ts'
 import { type History, indexHistory } from './history.ts'
 import { openRepository, type Repository, RepositoryDamaged } from './repository.ts'
 import { branchKey, type SourceRef } from './source-ref.ts'
-import { openTree, type Tree } from './tree.ts'
+import { createManifestReader, openTree, type Tree } from './tree.ts'
 
 export type RefreshResult =
   | { ok: true; tip: string; moved: boolean }
@@ -67,6 +67,7 @@ export function createBranches(options: BranchesOptions): Branches {
 export function createBranch(repository: Repository, name: string): Branch {
   const listeners = new Set<() => void>()
   const trees = new Map<string, Promise<Tree>>()
+  const manifestsOf = createManifestReader()
   let tip: string | undefined
   let history = indexHistory([], false)
   let problem: Problem | undefined
@@ -129,7 +130,7 @@ export function createBranch(repository: Repository, name: string): Branch {
         trees.set(key, known)
         return known
       }
-      const opened = openTree(repository, commit, path)
+      const opened = openTree(repository, commit, path, manifestsOf)
       trees.set(key, opened)
       opened.catch(() => trees.delete(key))
       for (const oldest of trees.keys()) {

@@ -5,7 +5,7 @@ import type { Manifest } from './manifest.ts'
 import { rolloutTrailer, weightsTrailer } from './message.ts'
 import { canaryPercent, type PairWeights, pairWeights, type RolloutRef, routeManifest, sameSplit } from './owned.ts'
 import type { SourceRef } from './source-ref.ts'
-import { openTree, type Tree } from './tree.ts'
+import type { Tree } from './tree.ts'
 
 /** A person's change to weights that Sluice owns. */
 export interface WeightConflict {
@@ -71,9 +71,9 @@ async function weightsAt(question: ConflictQuestion, commit: string): Promise<Pa
 }
 
 async function treeAt(branch: Branch, source: SourceRef, commit: string): Promise<Tree | undefined> {
-  if (branch.history.position(commit) !== undefined) return branch.tree(commit, source.path)
-  if (!(await branch.repository.fetchCommit(commit, source.credentials))) return undefined
-  return openTree(branch.repository, commit, source.path)
+  const here = branch.history.position(commit) !== undefined
+  if (!here && !(await branch.repository.fetchCommit(commit, source.credentials))) return undefined
+  return branch.tree(commit, source.path)
 }
 
 function normal(weights: PairWeights | undefined): string | undefined {

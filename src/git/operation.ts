@@ -1,5 +1,5 @@
 import type { PendingCommit } from '../api/status.ts'
-import type { Problem } from '../errors.ts'
+import { type Problem, sentence } from '../errors.ts'
 import type { StateFile } from '../plan/effects.ts'
 import type { CommitResult } from '../plan/observation.ts'
 import type { Branch } from './branch.ts'
@@ -50,6 +50,9 @@ export async function prepare(
   const refusal = whyNot(job)
   if (refusal) return refused(refusal)
 
+  if (source.path !== '' && tree.entries.size === 0) {
+    return settled({ state: 'Waiting', message: sentence(pathMissing(source)) })
+  }
   const stateFile = stateFilePath(source.path, rollout)
   const before = await tree.read(stateFile)
   const stored = before && parseStateFile(stateFile, before)
@@ -118,6 +121,11 @@ function whyNot({ source, rollout }: Job): Problem | undefined {
 export function notAllowed(source: SourceRef, namespace: string): Problem {
   const message = `RolloutSource ${source.namespace}/${source.name} does not allow the namespace ${namespace}`
   return { reason: 'SourceNotAllowed', message, field: 'spec.allowedNamespaces' }
+}
+
+export function pathMissing(source: SourceRef): Problem {
+  const message = `the branch ${source.branch} has no files under ${source.path}`
+  return { reason: 'GitPathMissing', message, field: 'spec.path' }
 }
 
 export function otherCluster(file: string, theirs: string, ours: string): Problem {

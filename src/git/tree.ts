@@ -26,13 +26,47 @@ const editedKinds = ['VirtualService', 'HTTPRoute', 'Rollout'] as const
 /** Files parsed between two turns of the event loop, so that reading a large repository delays no retreat. */
 const filesPerTurn = 10
 
-export async function openTree(repository: Repository, commit: string, path: string): Promise<Tree> {
+/** Reads the objects of a file; remembers them by content, so that a new commit costs only the files it changed. */
+export type ManifestReader = (path: string, sha: string, content: Buffer) => Manifest[]
+
+const filesRemembered = 20_000
+
+export function createManifestReader(): ManifestReader {
+  const known = new Map<string, Manifest[]>()
+  return (path, sha, content) => {
+    const key = `${sha} ${path}`
+    const before = known.get(key)
+    if (before) return before
+    if (known.size >= filesRemembered) known.clear()
+    const { manifests } = readManifests(path, content)
+    known.set(key, manifests)
+    return manifests
+  }
+}
+
+export async function openTree(
+  repository: Repository,
+  commit: string,
+  path: string,
+  manifestsOf: ManifestReader = createManifestReader(),
+): Promise<Tree> {
   const files = await repository.files(commit, path)
-  return treeOf(repository, commit, path, new Map(files.map((entry) => [entry.path, entry])), new Map())
+  return treeOf(
+    { repository, manifestsOf },
+    commit,
+    path,
+    new Map(files.map((entry) => [entry.path, entry])),
+    new Map(),
+  )
+}
+
+interface Readers {
+  repository: Repository
+  manifestsOf: ManifestReader
 }
 
 function treeOf(
-  repository: Repository,
+  readers: Readers,
   commit: string,
   path: string,
   entries: ReadonlyMap<string, TreeEntry>,
@@ -50,28 +84,28 @@ function treeOf(
       if (changed) return changed
       const entry = entries.get(file)
       if (!entry || !isRegular(entry)) return undefined
-      return (await repository.contents([entry.sha]))[0]
+      return (await readers.repository.contents([entry.sha]))[0]
     },
     version(file) {
       const changed = changes.get(file)
       return changed ? `changed:${changed.toString('base64')}` : entries.get(file)?.sha
     },
     async declared(kind, name) {
-      index ??= buildIndex(tree, repository, changes)
+      index ??= buildIndex(tree, readers, changes)
       return (await index).get(`${kind}/${name}`) ?? []
     },
     kustomizations() {
-      kustomizations ??= readKustomizations(tree, repository)
+      kustomizations ??= readKustomizations(tree, readers.repository)
       return kustomizations
     },
-    with: (more) => treeOf(repository, commit, path, entries, new Map([...changes, ...more])),
+    with: (more) => treeOf(readers, commit, path, entries, new Map([...changes, ...more])),
   }
   return tree
 }
 
 async function buildIndex(
   tree: Tree,
-  repository: Repository,
+  { repository, manifestsOf }: Readers,
   changes: ReadonlyMap<string, Buffer>,
 ): Promise<Map<string, Manifest[]>> {
   const index = new Map<string, Manifest[]>()
@@ -79,16 +113,17 @@ async function buildIndex(
     (entry) => isRegular(entry) && isManifestFile(entry.path) && !isStateFile(entry.path),
   )
   const contents = await repository.contents(files.map((entry) => entry.sha))
-  let parsed = 0
-  for (const [i, { path }] of files.entries()) {
-    const content = changes.get(path) ?? contents[i]!
+  let turn = 0
+  for (const [i, { path, sha }] of files.entries()) {
+    const changed = changes.get(path)
+    const content = changed ?? contents[i]!
     if (!editedKinds.some((kind) => content.includes(kind))) continue
-    for (const manifest of readManifests(path, content).manifests) {
+    for (const manifest of changed ? readManifests(path, changed).manifests : manifestsOf(path, sha, content)) {
       const key = `${manifest.object.kind}/${manifest.object.metadata.name}`
       index.set(key, [...(index.get(key) ?? []), manifest])
     }
-    parsed += 1
-    if (parsed % filesPerTurn === 0) await new Promise((resume) => setImmediate(resume))
+    turn = (turn + 1) % filesPerTurn
+    if (turn === 0) await new Promise((resume) => setImmediate(resume))
   }
   return index
 }

@@ -4,7 +4,7 @@ import { blame } from './blame.ts'
 import type { Branch } from './branch.ts'
 import { conflictOf, type WeightConflict } from './conflict.ts'
 import { operationOf } from './history.ts'
-import { notAllowed, otherCluster } from './operation.ts'
+import { notAllowed, otherCluster, pathMissing } from './operation.ts'
 import { desiredOf, type RolloutRef, rolloutManifest, routeManifest } from './owned.ts'
 import { allowsNamespace, type SourceRef } from './source-ref.ts'
 import { memoryOf, parseStateFile, type StoredState, stateFilePath } from './statefile.ts'
@@ -71,11 +71,6 @@ export async function viewOf(question: ViewQuestion): Promise<View | undefined> 
         )
       : undefined
   return { tip, signature, problem, conflict, memory: state && memoryOf(state), author: author?.author }
-}
-
-export function pathMissing(source: SourceRef): Problem {
-  const message = `the branch ${source.branch} has no files under ${source.path}`
-  return { reason: 'GitPathMissing', message, field: 'spec.path' }
 }
 
 async function stored(

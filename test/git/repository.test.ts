@@ -47,7 +47,13 @@ describe.each(['url', 'fileUrl'] as const)('a repository over %s', (scheme) => {
     expect(person.read('a/ü "q".yaml')).toBe('x: 2\r\n')
     expect(person.read('b.yaml')).toBe('no newline')
     const [newest] = await repository.log(['-1', shas[1]!])
-    expect(newest).toMatchObject({ sha: shas[1], parents: [shas[0]], author, authoredAt: 1_700_000_000_000, committedAt: 1_700_000_600_000 })
+    expect(newest).toMatchObject({
+      sha: shas[1],
+      parents: [shas[0]],
+      author,
+      authoredAt: 1_700_000_000_000,
+      committedAt: 1_700_000_600_000,
+    })
   })
 
   test('loses a race without a trace', async () => {

@@ -1,0 +1,256 @@
+import type { PendingCommit } from '../api/status.ts'
+import type { StateFile } from '../plan/effects.ts'
+import type { CommitResult, GitObservation } from '../plan/observation.ts'
+import type { Runtime } from '../runtime.ts'
+import type { Branch, Branches, RefreshResult } from './branch.ts'
+import { auditTrail, type Operation } from './history.ts'
+import type { Identity, Job } from './operation.ts'
+import type { RolloutRef } from './owned.ts'
+import { branchKey, type SourceRef } from './source-ref.ts'
+import { type View, viewOf } from './view.ts'
+import { createWriter, type Writer } from './writer.ts'
+
+export type { Operation, RolloutRef }
+
+/**
+ * Writes what was decided to Git and says what Git says. Nothing here is remembered across a restart: pending operations live in
+ * status and are submitted again, and each is in Git at most once, by its `op`.
+ */
+export interface GitRecorder {
+  /** Wants an operation committed. Submitting it again is harmless, and after a restart necessary. */
+  submit(source: SourceRef, rollout: RolloutRef, entry: PendingCommit, state: StateFile): void
+  /** What is known about a Rollout, from memory. The first call begins to look; `onChange` tells when there is more. */
+  observe(source: SourceRef, rollout: RolloutRef): GitObservation
+  /** Asks the remote now. Source synchronisation calls this at its interval and on webhooks. */
+  refresh(source: SourceRef): Promise<RefreshResult>
+  /** Called with `namespace/name` when what `observe` answers has changed. Returns the way to stop. */
+  onChange(listener: (key: string) => void): () => void
+  /** Called after a push, with what the RolloutSource's status says about it. */
+  onPush(listener: (source: SourceRef, commit: string, at: number) => void): () => void
+  /** Every operation of a Rollout that the branch's commits tell, oldest first. */
+  history(source: SourceRef, rollout: { namespace: string; name: string }): Promise<Operation[]>
+  /** The results of these operations are recorded; without `ops`, the Rollout is gone. */
+  forget(key: string, ops?: string[]): void
+  /** Ends everything under way; what was not pushed is submitted again after a restart. */
+  stop(): Promise<void>
+}
+
+export interface GitRecorderOptions {
+  branches: Branches
+  runtime: Runtime
+  identity: Identity
+  /** Milliseconds after which a refused operation that is still wanted is tried again. Default 10 minutes. */
+  refusedRetryMs?: number
+  onError?: (error: unknown) => void
+}
+
+interface Entry {
+  source: SourceRef
+  rollout: RolloutRef
+  branch: Branch
+  view?: View
+  results: Map<string, Settled>
+  looking: boolean
+  again: boolean
+}
+
+/** A result, and what it was the result of. */
+interface Settled {
+  result: CommitResult
+  wanted: string
+  tip?: string
+  at: number
+}
+
+export function createGitRecorder(options: GitRecorderOptions): GitRecorder {
+  const { branches, runtime, identity, refusedRetryMs = 600_000, onError } = options
+  const entries = new Map<string, Entry>()
+  const writers = new Map<string, Writer>()
+  const watched = new Map<Branch, () => void>()
+  const changed = new Set<(key: string) => void>()
+  const pushed = new Set<(source: SourceRef, commit: string, at: number) => void>()
+  const looks = new Set<Promise<void>>()
+  const stopping = new AbortController()
+
+  const tell = (key: string) => {
+    for (const listener of changed) listener(key)
+  }
+
+  function entryOf(source: SourceRef, rollout: RolloutRef): Entry {
+    const key = `${rollout.namespace}/${rollout.name}`
+    const known = entries.get(key)
+    const branch = branches.of(source)
+    if (known && known.branch === branch) {
+      const moved = known.source.path !== source.path || known.rollout.accepted !== rollout.accepted
+      const edited = JSON.stringify(known.rollout.spec.traffic) !== JSON.stringify(rollout.spec.traffic)
+      known.source = source
+      known.rollout = rollout
+      if (moved || edited) look(key, known)
+      return known
+    }
+    const entry: Entry = { source, rollout, branch, results: known?.results ?? new Map(), looking: false, again: false }
+    entries.set(key, entry)
+    if (!watched.has(branch))
+      watched.set(
+        branch,
+        branch.onTip(() => lookAll(branch)),
+      )
+    if (branch.tip === undefined) track(branch.refresh(source.credentials).then(() => tell(key)))
+    else look(key, entry)
+    return entry
+  }
+
+  function lookAll(branch: Branch): void {
+    for (const [key, entry] of entries) if (entry.branch === branch) look(key, entry)
+  }
+
+  /** Brings the view of a Rollout up to date; one look at a time, and another when the world moved meanwhile. */
+  function look(key: string, entry: Entry): void {
+    entry.again = true
+    if (entry.looking) return
+    entry.looking = true
+    track(
+      (async () => {
+        while (entry.again && !stopping.signal.aborted) {
+          entry.again = false
+          const { branch, source, rollout, view } = entry
+          const before = contentOf(view)
+          entry.view = await viewOf({ branch, source, rollout, previous: view, ...identity })
+          if (contentOf(entry.view) !== before) tell(key)
+        }
+      })().finally(() => {
+        entry.looking = false
+      }),
+    )
+  }
+
+  function track(work: Promise<unknown>): void {
+    const quiet = work.then(
+      () => undefined,
+      (error) => {
+        if (!stopping.signal.aborted) onError?.(error)
+      },
+    )
+    looks.add(quiet)
+    void quiet.finally(() => looks.delete(quiet))
+  }
+
+  function writerOf(source: SourceRef): Writer {
+    const key = branchKey(source)
+    const known = writers.get(key)
+    if (known) return known
+    const branch = branches.of(source)
+    const writer = createWriter({
+      branch,
+      runtime,
+      identity,
+      signal: stopping.signal,
+      onResult: settle,
+      onPush: (sha, jobs) => {
+        for (const listener of pushed) listener(jobs[0]!.source, sha, runtime.now())
+      },
+    })
+    writers.set(key, writer)
+    return writer
+  }
+
+  function settle(job: Job, result: CommitResult): void {
+    const key = `${job.rollout.namespace}/${job.rollout.name}`
+    const entry = entries.get(key)
+    if (!entry) return
+    const before = entry.results.get(job.entry.op)
+    entry.results.set(job.entry.op, { result, wanted: wantedOf(job.entry), tip: entry.branch.tip, at: runtime.now() })
+    if (JSON.stringify(before?.result) !== JSON.stringify(result)) tell(key)
+  }
+
+  /** Whether an operation with this result should be tried (again). */
+  function isDue(settled: Settled | undefined, entry: Entry, wanted: PendingCommit): boolean {
+    if (!settled || settled.result.state === 'Waiting') return true
+    if (settled.result.state === 'Done') return false
+    const elsewhere = settled.wanted !== wantedOf(wanted) || settled.tip !== entry.branch.tip
+    return elsewhere || runtime.now() - settled.at >= refusedRetryMs
+  }
+
+  return {
+    submit(source, rollout, entry, state) {
+      if (stopping.signal.aborted || source.write.mode === 'Off') return
+      const known = entryOf(source, rollout)
+      if (!isDue(known.results.get(entry.op), known, entry)) return
+      const job = { source, rollout, entry, state }
+      const writer = writerOf(source)
+      const id = idOf(rollout, entry.op)
+      if (writer.has(id) && known.results.get(entry.op)?.wanted === wantedOf(entry)) return
+      if (!known.results.has(entry.op)) {
+        const waiting: CommitResult = { state: 'Waiting', message: 'the commit is on its way' }
+        known.results.set(entry.op, { result: waiting, wanted: wantedOf(entry), at: runtime.now() })
+      }
+      writer.add(id, job)
+    },
+
+    observe(source, rollout) {
+      const { view, results, branch } = entryOf(source, rollout)
+      const { mode, commits } = source.write
+      const unread = view === undefined ? branch.problem : undefined
+      return {
+        mode,
+        commits,
+        problem: view?.problem ?? unread,
+        results: Object.fromEntries([...results].map(([op, settled]) => [op, settled.result])),
+        conflict: view?.conflict,
+        memory: view?.memory,
+        known: view !== undefined,
+        tip: view?.tip,
+        author: view?.author,
+      }
+    },
+
+    refresh: (source) => branches.of(source).refresh(source.credentials),
+
+    onChange(listener) {
+      changed.add(listener)
+      return () => changed.delete(listener)
+    },
+
+    onPush(listener) {
+      pushed.add(listener)
+      return () => pushed.delete(listener)
+    },
+
+    async history(source, rollout) {
+      const branch = branches.of(source)
+      if (branch.tip === undefined) await branch.refresh(source.credentials)
+      return auditTrail(branch.history.commits, rollout)
+    },
+
+    forget(key, ops) {
+      const entry = entries.get(key)
+      if (!entry) return
+      for (const op of ops ?? [...entry.results.keys()]) {
+        entry.results.delete(op)
+        writers.get(branchKey(entry.source))?.drop(idOf(entry.rollout, op))
+      }
+      if (ops === undefined) entries.delete(key)
+    },
+
+    async stop() {
+      stopping.abort(new Error('the recorder was stopped'))
+      for (const unwatch of watched.values()) unwatch()
+      await Promise.allSettled([...writers.values()].map((writer) => writer.idle()))
+      await Promise.allSettled(looks)
+    },
+  }
+}
+
+function idOf(rollout: { namespace: string; name: string }, op: string): string {
+  return `${rollout.namespace}/${rollout.name} ${op}`
+}
+
+/** What the result of an operation depends on. */
+function wantedOf({ weights, desired, accept, void: given, base }: PendingCommit): string {
+  return JSON.stringify([weights, desired, accept, given, base])
+}
+
+/** What of a view is worth telling: a tip that has moved is not. */
+function contentOf(view: View | undefined): string {
+  return JSON.stringify(view && { ...view, tip: '', signature: '' })
+}
