@@ -11,8 +11,7 @@ export function isReady(pod: KubeObject): boolean {
 
 /**
  * Why some of the wanted pods do not take requests, in one sentence that names a pod where there is one (the first by name among those
- * that are worst off); undefined when all do and run
- * the newest content. `deployments` are those behind the version, `pods` all that carry its labels.
+ * that are worst off); undefined when all do. `deployments` are those behind the version, `pods` all that carry its labels.
  */
 export function whyNotReady(deployments: readonly KubeObject[], pods: readonly KubeObject[]): string | undefined {
   const wanted = deployments.reduce((sum, deployment) => sum + replicasOf(deployment), 0)
@@ -21,10 +20,11 @@ export function whyNotReady(deployments: readonly KubeObject[], pods: readonly K
     const names = deployments.map((d) => d.metadata.name).join(', ')
     return deployments.length === 1 ? `Deployment ${names} is scaled to 0` : `Deployments ${names} are scaled to 0`
   }
-  if (ready >= wanted) return deployments.map(whyRolling).find((why) => why !== undefined)
+  if (ready >= wanted) return undefined
+  const probed = containersWithProbe(deployments)
   const waiting = pods
     .filter((pod) => !isReady(pod) && pod.metadata.deletionTimestamp === undefined)
-    .map((pod) => ({ name: pod.metadata.name, ...reasonOf(pod) }))
+    .map((pod) => ({ name: pod.metadata.name, ...reasonOf(pod, probed) }))
     .sort((a, b) => b.rank - a.rank || (a.name < b.name ? -1 : 1))
   const [worst] = waiting
   if (worst) return `pod ${worst.name} is not ready: ${worst.reason}`
@@ -37,14 +37,21 @@ export function whyNotReady(deployments: readonly KubeObject[], pods: readonly K
   return `${ready} of ${wanted} pods of ${deployments.map((d) => `Deployment ${d.metadata.name}`).join(', ')} exist and are ready`
 }
 
-/** Enough pods are ready, but some may still run what was there before: their answers say nothing about the new content. */
-function whyRolling(deployment: KubeObject): string | undefined {
-  const number = (...path: string[]) => Number(fieldAt(deployment, 'status', ...path) ?? 0)
-  const { name, generation = 0 } = deployment.metadata
-  if (number('observedGeneration') < generation) return `Deployment ${name} has just been changed`
-  if (fieldAt(deployment, 'spec', 'paused') === true) return undefined
-  const [total, updated] = [number('replicas'), number('updatedReplicas')]
-  return updated < total ? `Deployment ${name} is still rolling (${updated} of ${total} pods are updated)` : undefined
+/**
+ * Why some pods may still run what was there before the Deployments were changed, in one sentence: what such pods answer says nothing
+ * about the new content. Undefined when every pod runs the newest.
+ */
+export function whyRolling(deployments: readonly KubeObject[]): string | undefined {
+  for (const deployment of deployments) {
+    const { name, generation = 0 } = deployment.metadata
+    const count = (field: string) => Number(fieldAt(deployment, 'status', field) ?? 0)
+    if (count('observedGeneration') < generation) return `Deployment ${name} has just been changed`
+    const updated = `${count('updatedReplicas')} of ${count('replicas')} pods are updated`
+    if (count('updatedReplicas') >= count('replicas')) continue
+    const paused = fieldAt(deployment, 'spec', 'paused') === true
+    return `Deployment ${name} is ${paused ? 'paused in the middle of a roll' : 'still rolling'} (${updated})`
+  }
+  return undefined
 }
 
 /** Wanted pods of a Deployment; 1 where it does not say. */
@@ -54,7 +61,7 @@ export function replicasOf(deployment: KubeObject): number {
 }
 
 /** `rank` orders reasons by how much they explain: a crash says more than a pod that is just starting. */
-function reasonOf(pod: KubeObject): { rank: number; reason: string } {
+function reasonOf(pod: KubeObject, probed: ReadonlySet<string>): { rank: number; reason: string } {
   const phase = textAt(pod, 'status', 'phase')
   if (phase === 'Failed' || phase === 'Succeeded') {
     const why = textAt(pod, 'status', 'reason') ?? textAt(pod, 'status', 'message')
@@ -78,13 +85,19 @@ function reasonOf(pod: KubeObject): { rank: number; reason: string } {
   const unready = running.find((c) => fieldAt(c, 'ready') !== true)
   if (unready) {
     const name = textAt(unready, 'name') ?? '?'
-    const probe = listAt(pod, 'spec', 'containers').find((c) => textAt(c, 'name') === name)
-    const how = fieldAt(probe, 'readinessProbe') === undefined ? 'is not ready yet' : 'fails its readiness probe'
+    const how = probed.has(name) ? 'fails its readiness probe' : 'is not ready yet'
     return { rank: 1, reason: `container ${name} runs but ${how}` }
   }
   const ready = condition(pod, 'Ready')
   if (running.length > 0 && ready?.message) return { rank: 1, reason: excerpt(ready.message) }
   return { rank: 0, reason: 'it is starting' }
+}
+
+/** Names of containers whose template has a readiness probe; the pods in the cache need not carry their spec. */
+function containersWithProbe(deployments: readonly KubeObject[]): ReadonlySet<string> {
+  const containers = deployments.flatMap((d) => listAt(d, 'spec', 'template', 'spec', 'containers'))
+  const probed = containers.filter((c) => fieldAt(c, 'readinessProbe') !== undefined)
+  return new Set(probed.flatMap((c) => textAt(c, 'name') ?? []))
 }
 
 /** Why a container does not run, or undefined when it runs, waits its turn or is being created. */

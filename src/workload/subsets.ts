@@ -4,7 +4,7 @@ import type { ObjectReader } from '../kube/reader.ts'
 import { resources } from '../kube/resources.ts'
 import type { RevisionObservation, WorkloadObservation } from '../plan/observation.ts'
 import { revisionOf } from '../plan/revision.ts'
-import { isReady, replicasOf, whyNotReady } from './readiness.ts'
+import { isReady, replicasOf, whyNotReady, whyRolling } from './readiness.ts'
 import { findVersions, type Version } from './versions.ts'
 import type { Workload, WorkloadQuery } from './workload.ts'
 
@@ -65,6 +65,7 @@ function observeVersion(version: Version, reader: ObjectReader): RevisionObserva
     replicas: deployments.reduce((sum, deployment) => sum + replicasOf(deployment), 0),
     ready: pods.filter(isReady).length,
     notReady: whyNotReady(deployments, pods),
+    rolling: whyRolling(deployments),
   }
 }
 

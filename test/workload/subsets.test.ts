@@ -23,7 +23,9 @@ function deployment(
       replicas,
       template: {
         metadata: { labels },
-        spec: { containers: [{ name: 'app', image: `registry.example/checkout:${version}` }] },
+        spec: {
+          containers: [{ name: 'app', image: `registry.example/checkout:${version}`, readinessProbe: { grpc: {} } }],
+        },
       },
     },
     status: { observedGeneration: 4, replicas, updatedReplicas: replicas, ...changes.status },
@@ -35,7 +37,6 @@ function pod(name: string, version: string, status: object = ready, metadata: ob
     apiVersion: 'v1',
     kind: 'Pod',
     metadata: { name, namespace, labels: { app: 'checkout', version }, ...metadata },
-    spec: { containers: [{ name: 'app', readinessProbe: { httpGet: { port: 8080 } } }] },
     status,
   }
 }
@@ -262,14 +263,12 @@ describe('readiness', () => {
   })
 
   test('ready pods of the content before are not the new content', () => {
-    expect(desired({ put: [deployment('v2', { status: { updatedReplicas: 1 } })] }).notReady).toBe(
-      'Deployment checkout-v2 is still rolling (1 of 2 pods are updated)',
-    )
-    expect(desired({ put: [deployment('v2', { status: { observedGeneration: 3 } })] }).notReady).toBe(
-      'Deployment checkout-v2 has just been changed',
-    )
-    const paused = deployment('v2', { status: { updatedReplicas: 0 } })
-    expect(desired({ put: [{ ...paused, spec: { ...paused.spec, paused: true } }] }).notReady).toBeUndefined()
+    const rolling = (status: object) => desired({ put: [deployment('v2', { status })] }).rolling
+    expect(rolling({ updatedReplicas: 1 })).toBe('Deployment checkout-v2 is still rolling (1 of 2 pods are updated)')
+    expect(rolling({ observedGeneration: 3 })).toBe('Deployment checkout-v2 has just been changed')
+    expect(rolling({})).toBeUndefined()
+    const halfway = deployment('v2', { status: { updatedReplicas: 0 } })
+    expect(desired({ put: [{ ...halfway, spec: { ...halfway.spec, paused: true } }] }).rolling).toContain('is paused')
   })
 
   test('long messages are cut', () => {
