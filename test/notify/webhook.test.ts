@@ -29,15 +29,15 @@ describe('over a real connection', () => {
   let server: http.Server
   let url: string
   const received: { body: string; headers: http.IncomingHttpHeaders; path: string }[] = []
-  let answers: { status: number; headers?: Record<string, string> }[] = []
+  let answers: { status: number; headers?: Record<string, string>; hang?: boolean }[] = []
 
   beforeAll(async () => {
     server = http.createServer(async (request, response) => {
       const chunks: Buffer[] = []
       for await (const chunk of request) chunks.push(chunk)
       received.push({ body: Buffer.concat(chunks).toString(), headers: request.headers, path: request.url ?? '' })
-      const { status, headers } = answers.shift() ?? { status: 204 }
-      response.writeHead(status, headers).end()
+      const { status, headers, hang } = answers.shift() ?? { status: 204 }
+      if (!hang) response.writeHead(status, headers).end()
     })
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/in?key=hunter2`
@@ -79,6 +79,16 @@ describe('over a real connection', () => {
     expect(received).toHaveLength(3)
     expect(new Set(received.map(({ body }) => body)).size).toBe(1)
     expect(received[0]?.headers['x-sluice-signature']).toBeUndefined()
+    expect(lost).toBe(0)
+  })
+
+  test('an answer that does not come in time counts as none', async () => {
+    answers = [{ status: 0, hang: true }, { status: 200 }]
+    const notifier = open(url, { timeoutMs: 30 })
+    notifier.notify(promoted)
+    await notifier.stop()
+    expect(log.text()).toContain('no answer within 0.03 s')
+    expect(received).toHaveLength(2)
     expect(lost).toBe(0)
   })
 
@@ -126,16 +136,5 @@ describe('while the receiver cannot be reached', () => {
     expect(lost).toBe(0)
     expect(log.text()).toContain('https://hooks.example.com: ECONNREFUSED')
     expect(log.text()).not.toContain('secret-path')
-  })
-
-  test('an answer that does not come in time counts as none', async () => {
-    nock('https://hooks.example.com').post('/x').delay(5_000).reply(200)
-    nock('https://hooks.example.com').post('/x').reply(200)
-    const notifier = open('https://hooks.example.com/x', { timeoutMs: 30 })
-    notifier.notify(promoted)
-    await notifier.stop()
-    expect(log.text()).toContain('no answer within 0.03 s')
-    expect(nock.isDone()).toBe(true)
-    nock.abortPendingRequests()
   })
 })
