@@ -28,7 +28,7 @@ const transientStatuses: ReadonlySet<number> = new Set([408, 429, 500, 502, 503,
 
 /**
  * Any failed request to the API server. `status` is the HTTP status, or 0 when no answer arrived
- * (`reason` is then `Unreachable`, `ConnectionLost`, `Timeout`, `BadResponse` or `Credentials`).
+ * (`reason` is then `Unreachable`, `Untrusted` (TLS), `ConnectionLost`, `Timeout`, `BadResponse` or `Credentials`).
  * Messages and fields never hold request headers, tokens or bodies.
  */
 export class KubeError extends Error {

@@ -188,6 +188,8 @@ function lost(request: TransportRequest, error: unknown, timedOut: boolean, reus
   if (known) return known
   const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
   const refused = ['ECONNREFUSED', 'ENOTFOUND', 'EHOSTUNREACH', 'ENETUNREACH', 'EAI_AGAIN'].includes(code)
+  // The codes of OpenSSL's verification and of Node's TLS layer, for example DEPTH_ZERO_SELF_SIGNED_CERT.
+  const untrusted = /CERT|ALTNAME|SSL|TLS|ISSUER/.test(code)
   const write = request.method !== 'GET' && request.method !== 'HEAD'
   const action = `Kubernetes API, ${request.verb} ${request.target}`
   if (timedOut) {
@@ -195,6 +197,14 @@ function lost(request: TransportRequest, error: unknown, timedOut: boolean, reus
     return new KubeError(message, { status: 0, reason: 'Timeout', ambiguous: write })
   }
   const what = error instanceof Error ? error.message : String(error)
+  if (untrusted) {
+    const hint = 'check certificate-authority, tls-server-name and the client certificate in the kubeconfig'
+    return new KubeError(`${action}: no TLS connection (${code}); ${hint}`, {
+      status: 0,
+      reason: 'Untrusted',
+      cause: error,
+    })
+  }
   const init = { status: 0, reason: refused ? 'Unreachable' : 'ConnectionLost', ambiguous: write && !refused }
   if (reused && !refused) return new DeadSocketError(`${action}: ${what}`, init)
   return new KubeError(`${action}: ${what}`, { ...init, cause: error })

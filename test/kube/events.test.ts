@@ -163,6 +163,35 @@ describe('events', () => {
     expect(setup.events.size).toBe(40)
   })
 
+  test.each([...Array(12).keys()])(
+    'are not forgotten when they come %i turns after the last one was written',
+    async (turns) => {
+      const world = createWorld()
+      const written: unknown[] = []
+      const recorder = createEventRecorder({
+        runtime: world.runtime(),
+        log: { info() {}, warn() {}, error() {} },
+        instance: 'sluice-0',
+        client: {
+          async create(_resource, object) {
+            written.push(object.message)
+            if (object.message === 'first') {
+              void (async () => {
+                for (let turn = 0; turn < turns; turn++) await undefined
+                recorder.record(event('second'))
+              })()
+            }
+            return object
+          },
+          patch: () => Promise.reject(new Error('no event repeats')),
+        },
+      })
+      recorder.record(event('first'))
+      await world.runUntil(1)
+      expect(written).toEqual(['first', 'second'])
+    },
+  )
+
   test('nothing is thrown and nothing is written after the stop', async () => {
     const setup = setUp()
     await setup.recorder.stop()

@@ -228,6 +228,25 @@ describe('election', () => {
   })
 })
 
+test('a leader counts from when it asked, not from when it was answered', async () => {
+  const world = createWorld()
+  const server = createLeaseServer(world)
+  let alive = true
+  let trip = 0
+  // There in a millisecond, back in nearly five seconds.
+  const slowAnswers: Network = { latency: () => (trip++ % 2 === 0 ? 1 : 4_900), fate: () => (alive ? 'fine' : 'lost') }
+  const old = candidate(world, server, 'old', { machine: { rate: 0.85 }, network: slowAnswers })
+  const heir = candidate(world, server, 'heir', { machine: { rate: 1.2 }, retryPeriodMs: 100 })
+  old.start()
+  await world.runUntil(12_000)
+  heir.start()
+  await world.runUntil(60_000)
+  expect(old.isLeaderNow()).toBe(true)
+  alive = false
+  await world.runUntil(120_000, () => expect(old.isLeaderNow() && heir.isLeaderNow()).toBe(false))
+  expect(heir.isLeaderNow()).toBe(true)
+})
+
 describe('at no moment do two candidates lead', () => {
   const stall = fc.record({ from: fc.nat({ max: 120_000 }), ms: fc.nat({ max: 40_000 }) })
   const computer = fc.record({

@@ -69,6 +69,8 @@ describe('a key', () => {
     setup.queue.addAfter('a', 900)
     await setup.world.runUntil(49)
     expect(setup.started).toEqual([])
+    await setup.world.runUntil(51)
+    expect(setup.started).toEqual(['a'])
     await setup.world.runUntil(2000)
     expect(setup.started).toEqual(['a'])
   })
