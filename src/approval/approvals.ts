@@ -30,7 +30,8 @@ export type DecisionResult =
 export interface Approvals {
   /**
    * Asks a question, once: when the very question is there already, it is returned as it stands.
-   * One that was closed before (void, spent, expired, rejected) is replaced by a new one without its decisions.
+   * One that was closed before (void, spent, or expired where expiry holds) is replaced by one without its decisions;
+   * an answer that was given, a rejection above all, is never asked away.
    * @throws {KubeError}; {Error} when another object has the name.
    */
   ask(owner: Owner, question: ApprovalQuestion): Promise<Approval>
@@ -131,9 +132,9 @@ export function createApprovals({ client, runtime, log }: ApprovalsConfig): Appr
         const present = await client.get(resource, key)
         if (present === undefined) continue
         const approval = readApproval(present)
-        const same = approval?.spec.digest === question.digest && approval.spec.rollout === owner.name
         const ownUid = present.metadata.ownerReferences?.some((reference) => reference.uid === owner.uid)
-        if (approval !== undefined && same && ownUid && isOpen(approval, runtime.now())) return approval
+        const same = approval?.spec.digest === question.digest && approval.spec.rollout === owner.name && ownUid
+        if (approval !== undefined && same && stands(approval, runtime.now())) return approval
         // Deleted by uid, so that a question which somebody asked anew meanwhile stays.
         await client.delete(resource, key, { preconditions: { uid: present.metadata.uid } })
         log.info({ rollout: `${owner.namespace}/${owner.name}`, approval: key.name }, 'asks a closed question anew')
@@ -199,6 +200,13 @@ export function createApprovals({ client, runtime, log }: ApprovalsConfig): Appr
       }
     },
   }
+}
+
+/** Whether a question of the same move is the one to go on with: it is open, or it has an answer that has to be heard. */
+function stands(approval: Approval, now: number): boolean {
+  const ruling = rule(approval, now)
+  if (approval.deleting || ruling.closed !== undefined) return false
+  return ruling.state !== 'Expired' || approval.spec.onExpiry === 'Reject'
 }
 
 interface Change<T> {

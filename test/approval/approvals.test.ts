@@ -77,6 +77,23 @@ describe('asking', () => {
     expect(observed()?.state).toBe('Pending')
   })
 
+  test('an answer that has not been heard yet is not asked away', async () => {
+    await approvals.ask(owner, question())
+    await approvals.add(key, slackDecision('U1', { verdict: 'Reject' }))
+    await approvals.ask(owner, question())
+    expect(observed()?.state).toBe('Rejected')
+    await approvals.record(server.objects.get('shop/checkout-d1')!)
+    await approvals.ask(owner, question())
+    expect(observed()?.state).toBe('Rejected')
+  })
+
+  test('an expiry that rejects is not asked away', async () => {
+    await approvals.ask(owner, question({ onExpiry: 'Reject' }))
+    time.advance(3_600_000)
+    await approvals.ask(owner, question({ onExpiry: 'Reject', expiresAt: time.now() + 1000 }))
+    expect(observed()?.state).toBe('Expired')
+  })
+
   test('a question left by a deleted Rollout of the same name is not taken for ours', async () => {
     await approvals.ask({ ...owner, uid: 'rollout-0' }, question())
     await approvals.add(key, slackDecision('U1'))
@@ -155,6 +172,7 @@ describe('deciding', () => {
     expect((await approvals.add({ ...key, uid: first.uid }, slackDecision('U1'))).kind).toBe('Closed')
     await approvals.add(key, slackDecision('U2', { verdict: 'Reject' }))
     expect((await approvals.add(key, slackDecision('U1'))).kind).toBe('Closed')
+    await approvals.close(key, 'Void', 'retried')
     await approvals.ask(owner, question())
     time.advance(3_600_000)
     expect((await approvals.add(key, slackDecision('U1'))).kind).toBe('Closed')
