@@ -121,22 +121,23 @@ export function mergeConfig(live: unknown, config: unknown, schema: Schema | und
   const olds = itemsByElement(live, schema, shape)
   const news = itemsByElement(config, schema, shape)
   const result: unknown[] = []
-  const remaining = new Map(olds)
+  // Upstream's order: what only the live list has comes before its turn, shared items in the configuration's order.
+  const lives = [...olds]
   for (const [element, item] of news) {
-    // What stands before this item in the live list and is not configured keeps its place before it.
-    if (remaining.has(element)) {
-      for (const [before, kept] of remaining) {
-        if (before === element) break
-        if (news.has(before)) continue
-        result.push(clone(kept))
-        remaining.delete(before)
-      }
-    }
-    remaining.delete(element)
+    takeLiveOnly()
     result.push(mergeConfig(olds.get(element), item, schema?.items))
+    if (lives[0] && news.has(lives[0][0])) lives.shift()
   }
-  for (const [element, item] of remaining) if (!news.has(element)) result.push(clone(item))
+  takeLiveOnly()
+  for (const [element, item] of lives) if (!news.has(element)) result.push(clone(item))
   return result
+
+  function takeLiveOnly(): void {
+    for (let next = lives[0]; next && !news.has(next[0]); next = lives[0]) {
+      result.push(clone(next[1]))
+      lives.shift()
+    }
+  }
 }
 
 function removeDropped(object: Json, former: FieldSet, named: FieldSet, others: Manager[], schema: Schema): void {

@@ -22,6 +22,7 @@ export function decode(
   object.kind = type.kind
   if (type.builtin) dropNulls(object)
   const unknown = unknownMetadata(object)
+  dropEmptyMetadata(object)
   if (version.schema) unknown.push(...prune(object, version.schema))
   if (unknown.length > 0) reportUnknown(type, version, unknown.sort(), context)
   const mistyped = mistypedMetadata(object)
@@ -32,6 +33,14 @@ export function decode(
   }
   applyDefaults(object, version.schema)
   type.rules.defaults?.(object, old)
+}
+
+/** Empty lists and maps of metadata are not kept (Go's omitempty). */
+function dropEmptyMetadata({ metadata }: KubeObject): void {
+  for (const name of ['labels', 'annotations', 'finalizers', 'ownerReferences'] as const) {
+    const value = metadata[name]
+    if (typeof value === 'object' && value !== null && Object.keys(value).length === 0) delete metadata[name]
+  }
 }
 
 function unknownMetadata(object: KubeObject): string[] {

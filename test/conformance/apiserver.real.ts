@@ -1,0 +1,83 @@
+import { spawn } from 'node:child_process'
+import { generateKeyPairSync } from 'node:crypto'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parse } from 'yaml'
+import { rawClient } from './apiserver.client.ts'
+import type { ConnectedServer } from './apiserver.conformance.ts'
+
+/**
+ * How to reach a real API server, if the environment names one: KUBEBUILDER_ASSETS (a folder with etcd and
+ * kube-apiserver, which are started as envtest does) or SLUICE_TEST_KUBECONFIG (with a bearer token).
+ */
+export function realApiServer(): (() => Promise<ConnectedServer>) | undefined {
+  const assets = process.env.KUBEBUILDER_ASSETS
+  const kubeconfig = process.env.SLUICE_TEST_KUBECONFIG
+  if (kubeconfig) return () => fromKubeconfig(kubeconfig)
+  return assets ? () => fromAssets(assets) : undefined
+}
+
+async function fromKubeconfig(path: string): Promise<ConnectedServer> {
+  const config = parse(readFileSync(path, 'utf8'))
+  const context = config.contexts.find((each: { name: string }) => each.name === config['current-context']).context
+  const cluster = config.clusters.find((each: { name: string }) => each.name === context.cluster).cluster
+  const user = config.users.find((each: { name: string }) => each.name === context.user).user
+  return { client: rawClient(cluster.server, user.token), controllers: true, stop: async () => {} }
+}
+
+async function fromAssets(assets: string): Promise<ConnectedServer> {
+  const folder = mkdtempSync(join(tmpdir(), 'real-apiserver-'))
+  const [etcdPort, peerPort, port] = [await freePort(), await freePort(), await freePort()]
+  writeFileSync(join(folder, 'tokens.csv'), 'conformance,admin,1,"system:masters"\n')
+  const key = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
+  writeFileSync(join(folder, 'sa.key'), key.export({ type: 'pkcs8', format: 'pem' }))
+  const etcd = spawn(join(assets, 'etcd'), [
+    `--data-dir=${join(folder, 'etcd')}`,
+    `--listen-client-urls=http://127.0.0.1:${etcdPort}`,
+    `--advertise-client-urls=http://127.0.0.1:${etcdPort}`,
+    `--listen-peer-urls=http://127.0.0.1:${peerPort}`,
+    '--unsafe-no-fsync',
+  ])
+  const apiserver = spawn(join(assets, 'kube-apiserver'), [
+    `--etcd-servers=http://127.0.0.1:${etcdPort}`,
+    `--cert-dir=${join(folder, 'certs')}`,
+    '--bind-address=127.0.0.1',
+    `--secure-port=${port}`,
+    `--token-auth-file=${join(folder, 'tokens.csv')}`,
+    `--service-account-signing-key-file=${join(folder, 'sa.key')}`,
+    `--service-account-key-file=${join(folder, 'sa.key')}`,
+    '--service-account-issuer=https://127.0.0.1',
+    '--service-cluster-ip-range=10.0.0.0/24',
+    '--authorization-mode=RBAC',
+    '--disable-admission-plugins=ServiceAccount',
+  ])
+  const client = rawClient(`https://127.0.0.1:${port}`, 'conformance')
+  for (let attempt = 0; attempt < 300; attempt++) {
+    const ready = await client.request('GET', '/api/v1/namespaces/default').catch(() => undefined)
+    if (ready?.status === 200) break
+    await new Promise((resolve) => setTimeout(resolve, 200))
+  }
+  return {
+    client,
+    controllers: false,
+    async stop() {
+      apiserver.kill()
+      await new Promise((resolve) => apiserver.once('exit', resolve))
+      etcd.kill()
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer()
+    probe.once('error', reject)
+    probe.listen(0, '127.0.0.1', () => {
+      const address = probe.address()
+      probe.close(() => (typeof address === 'object' && address ? resolve(address.port) : reject(new Error('no port'))))
+    })
+  })
+}
