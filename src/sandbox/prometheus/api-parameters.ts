@@ -30,7 +30,7 @@ function parseTime(text: string): number | undefined {
 }
 
 /** Reads a duration given as seconds or like `15s`; the answer is milliseconds. */
-export function durationParameter(parameters: URLSearchParams, name: string): number {
+function durationParameter(parameters: URLSearchParams, name: string): number {
   const text = parameters.get(name) ?? ''
   const seconds = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/.test(text) ? Number(text) * 1000 : undefined
   const ms = seconds ?? parseDuration(text)

@@ -1,7 +1,9 @@
 import { parseGoFloat } from './go-number.ts'
 
 /** One line of a scrape; `timeMs` is set when the target wrote an explicit timestamp. */
-export interface ExposedSample {
+interface ExposedSample {
+  /** The line up to the value: equal text is the same series. */
+  series: string
   labels: [string, string][]
   value: number
   timeMs: number | undefined
@@ -80,7 +82,12 @@ function readSample(line: string, lineNumber: number): ExposedSample {
   const match = rest.exec(line)
   const value = match && !/[pP_]/.test(match[1]!) ? parseGoFloat(match[1]!) : undefined
   if (value === undefined) throw at(lineNumber, `expected a value and an optional timestamp after ${name}`)
-  return { labels, value, timeMs: match![2] === undefined ? undefined : Number(match![2]) }
+  return {
+    series: line.slice(0, position),
+    labels,
+    value,
+    timeMs: match![2] === undefined ? undefined : Number(match![2]),
+  }
 }
 
 function readLabels(line: string, from: number, labels: [string, string][], lineNumber: number): number {

@@ -30,6 +30,8 @@ export class ScrapeLoop {
   readonly #store: Store
   readonly #runtime: Runtime
   #shown = new Map<string, Labels>()
+  /** Labels of the last scrape's series by their text: nearly every line is a known series. */
+  #known = new Map<string, Labels>()
 
   constructor(target: Target, store: Store, runtime: Runtime) {
     this.target = target
@@ -80,9 +82,12 @@ export class ScrapeLoop {
 
   #storeSamples(exposition: Exposition | undefined, timeMs: number): number {
     const shown = new Map<string, Labels>()
+    const known = new Map<string, Labels>()
     let added = 0
     for (const sample of exposition?.samples ?? []) {
-      const labels = storedLabels(sample.labels, this.labels, this.target.honorLabels ?? false)
+      const labels =
+        this.#known.get(sample.series) ?? storedLabels(sample.labels, this.labels, this.target.honorLabels ?? false)
+      known.set(sample.series, labels)
       if (!this.#shown.has(labels.key) && !shown.has(labels.key)) added++
       this.#store.append(labels, sample.timeMs ?? timeMs, sample.value)
       // A target that writes its own timestamps decides itself when its series end.
@@ -90,6 +95,7 @@ export class ScrapeLoop {
     }
     for (const [key, labels] of this.#shown) if (!shown.has(key)) this.#store.markStale(labels, timeMs)
     this.#shown = shown
+    this.#known = known
     return added
   }
 

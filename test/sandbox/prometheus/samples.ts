@@ -108,7 +108,7 @@ export function openMetrics(data: TestSeries[]): string {
 }
 
 /** A small seeded generator, so that the data is the same in every run. */
-export function mulberry(seed: number): () => number {
+function mulberry(seed: number): () => number {
   let state = seed
   return () => {
     state = (state + 0x6d2b79f5) | 0

@@ -46,21 +46,17 @@ function groups(vector: Vector, { labels: by, without }: Grouping): Group[] {
   const names = new Set(by)
   if (without) names.add('__name__')
   const keep = (name: string) => names.has(name) !== without
+  // By label, the values alone identify the group; without labels, the names that are left do too.
+  const keyOf = without
+    ? (labels: Labels) => labels.filter(keep).key
+    : (labels: Labels) => by.map((name) => labels.get(name)).join('\u0001')
   for (const sample of vector) {
-    const key = by.length === 0 && !without ? '' : groupKey(sample.labels, keep)
+    const key = keyOf(sample.labels)
     const group = found.get(key)
     if (group) group.members.push(sample)
     else found.set(key, { labels: sample.labels.filter(keep), members: [sample] })
   }
   return [...found.values()]
-}
-
-function groupKey(labels: Labels, keep: (name: string) => boolean): string {
-  let key = ''
-  for (let i = 0; i < labels.names.length; i++) {
-    if (keep(labels.names[i]!)) key += `${labels.names[i]}\u0001${labels.values[i]}\u0002`
-  }
-  return key
 }
 
 const reductions = {

@@ -1,7 +1,7 @@
 import type { ArithmeticOp, BinaryOp, ComparisonOp } from './ast.ts'
 
 /** Go's math.Pow: unlike JavaScript's, 1 to anything is 1, and so is -1 to an infinity. */
-export function goPow(base: number, exponent: number): number {
+function goPow(base: number, exponent: number): number {
   if (base === 1) return 1
   if (base === -1 && (exponent === Number.POSITIVE_INFINITY || exponent === Number.NEGATIVE_INFINITY)) return 1
   return base ** exponent

@@ -15,12 +15,12 @@ export type Expr =
   | Unary
   | Paren
 
-export interface NumberLiteral {
+interface NumberLiteral {
   kind: 'number'
   value: number
 }
 
-export interface StringLiteral {
+interface StringLiteral {
   kind: 'string'
   value: string
 }
@@ -90,7 +90,7 @@ export interface Unary {
   expr: Expr
 }
 
-export interface Paren {
+interface Paren {
   kind: 'paren'
   expr: Expr
 }
@@ -111,9 +111,9 @@ export const aggregateOps = [
 ] as const
 export type AggregateOp = (typeof aggregateOps)[number]
 
-export const arithmeticOps = ['+', '-', '*', '/', '%', '^'] as const
-export const comparisonOps = ['==', '!=', '>', '<', '>=', '<='] as const
-export const setOps = ['and', 'or', 'unless'] as const
+const arithmeticOps = ['+', '-', '*', '/', '%', '^'] as const
+const comparisonOps = ['==', '!=', '>', '<', '>=', '<='] as const
+const setOps = ['and', 'or', 'unless'] as const
 export type ArithmeticOp = (typeof arithmeticOps)[number]
 export type ComparisonOp = (typeof comparisonOps)[number]
 export type SetOp = (typeof setOps)[number]

@@ -30,6 +30,9 @@ export function vectorAt(matrix: Matrix, step: number): Vector {
 
 /** Applies an operator at every instant and joins the answers to series; refuses answers with equal label sets. */
 export function overSteps(timeline: Timeline, at: (step: number, timeMs: number) => Vector): Matrix {
+  if (timeline.count === 1) {
+    return assertDistinct(at(0, timeline.startMs).map(({ labels, value }) => ({ labels, values: [value] })))
+  }
   const joined = new Map<string, StepSeries>()
   for (let step = 0; step < timeline.count; step++) {
     const vector = at(step, instantAt(timeline, step))
