@@ -1,3 +1,4 @@
+import { PrometheusDriver } from 'prometheus-query'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { epochMs } from '../sandbox/prometheus/samples.ts'
 
@@ -134,6 +135,17 @@ export function prometheusConformance(name: string, connect: () => Promise<Conne
       const values = await get('/api/v1/label/zone/values', { 'match[]': 'flat{zone!="e"}', ...window })
       expect(values.body.data).toEqual(['w'])
       expect((await get('/api/v1/label/nosuch/values', window)).body.data).toEqual([])
+    })
+
+    test('is understood by the client library', async () => {
+      const driver = new PrometheusDriver({ endpoint: prometheus.url })
+      const instant = await driver.instantQuery('flat{zone="w"}', epochMs + 600_000)
+      expect(instant.result[0]).toMatchObject({
+        metric: { name: 'flat', labels: { zone: 'w' } },
+        value: { value: 7.25 },
+      })
+      const range = await driver.rangeQuery('sum(flat)', epochMs, epochMs + 60_000, 30)
+      expect(range.result[0].values.map((point: { value: number }) => point.value)).toEqual([14.25, 14.25, 14.25])
     })
 
     test('tells its version, health and targets', async () => {
