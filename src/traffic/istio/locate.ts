@@ -18,6 +18,8 @@ export interface PairInRoute {
   route: Route
   stable: Destination
   canary: Destination
+  /** Retreats only: further destinations of the canary, which somebody added in the middle of a rollout. */
+  moreCanaries?: Destination[]
 }
 
 export type Located = { ok: true; pairs: PairInRoute[] } | { ok: false; problem: Problem }
@@ -49,15 +51,15 @@ export interface RetreatTargets {
 /**
  * Finds every route a retreat has to lower. More willing than `locate`, because a route that was renamed, copied or broken in the middle
  * of a rollout must not keep the others from being lowered (I2): without named routes every route that holds the pair counts,
- * and a route without the canary is as low as it gets.
+ * a route without the canary is as low as it gets, and where the canary stands several times all of it is meant.
  */
 export function locateForRetreat(virtualService: unknown, place: Place, pair: Pair): RetreatTargets {
   const all = routesIn(virtualService)
   const missing = place.routes?.find((name) => !all.some((route) => routeId(route) === name))
   const chosen = place.routes ? all.filter((route) => place.routes?.includes(routeId(route))) : all
   const results = chosen.map((route) => pairIn(route, place, pair))
-  const pairs = results.flatMap((r) => (r.kind === 'pair' ? [r] : []))
-  const stuck = results.find((r) => r.kind === 'ambiguous' || (r.kind === 'missing' && r.hasCanary))
+  const pairs = results.flatMap((r) => (r.kind === 'pair' ? [r] : r.kind === 'ambiguous' ? (r.every ?? []) : []))
+  const stuck = results.find((r) => (r.kind === 'ambiguous' && !r.every) || (r.kind === 'missing' && r.hasCanary))
   const problem =
     stuck && stuck.kind !== 'pair'
       ? stuck.problem
@@ -113,7 +115,8 @@ const ROUTES = 'spec.traffic.istio.virtualService.routes'
 type PairResult =
   | ({ kind: 'pair' } & PairInRoute)
   | { kind: 'missing'; problem: Problem; hasCanary: boolean }
-  | { kind: 'ambiguous'; problem: Problem }
+  /** `every`: the pair with all of its doubles, where they are doubles of one pair and not pairs of different services. */
+  | { kind: 'ambiguous'; problem: Problem; every: PairInRoute | undefined }
 
 function pairIn(route: Route, place: Place, pair: Pair): PairResult {
   const stables = route.destinations.filter((d) => isNamed(d, pair.stable, place))
@@ -121,15 +124,17 @@ function pairIn(route: Route, place: Place, pair: Pair): PairResult {
   const sides = stables.flatMap((stable) =>
     canaries.filter((canary) => belongTogether(stable, canary, place)).map((canary) => ({ stable, canary })),
   )
+  const hosts = new Set([...stables, ...canaries].map((d) => canonicalHost(d.host, place.namespace)))
   const [side] = sides
   if (side && sides.length === 1) return { kind: 'pair', route, ...side }
   const where = `${describeRoute(route)} of ${describe(place)}`
   if (side) {
     const twice = sides.every((s) => s.stable === side.stable) ? pair.canary : pair.stable
     const message = `${where} has several destinations for "${twice}"`
-    return { kind: 'ambiguous', problem: { reason: 'DestinationAmbiguous', message } }
+    const moreCanaries = canaries.filter((d) => d !== side.canary)
+    const every = side.stable.subset === undefined || hosts.size === 1 ? { route, ...side, moreCanaries } : undefined
+    return { kind: 'ambiguous', problem: { reason: 'DestinationAmbiguous', message }, every }
   }
-  const hosts = new Set([...stables, ...canaries].map((d) => canonicalHost(d.host, place.namespace)))
   const absent = [stables.length === 0 ? pair.stable : [], canaries.length === 0 ? pair.canary : []].flat()
   const message =
     absent.length === 0

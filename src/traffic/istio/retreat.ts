@@ -4,6 +4,7 @@ import type { Pair, WeightWrite } from '../router.ts'
 import { fail, failure, missingVirtualService, type VirtualServiceAccess } from './access.ts'
 import { describe, locateForRetreat, type PairInRoute, type Place, type RetreatTargets } from './locate.ts'
 import { editsFor, operationsFor, type WeightEdit } from './patch.ts'
+import type { Destination } from './virtualservice.ts'
 
 /** Tries within one call; each but the first follows a write of somebody else that moved the destinations. */
 const ATTEMPTS = 6
@@ -29,6 +30,7 @@ export async function retreat(request: Retreat): Promise<WeightWrite> {
   const manager = retreatManager(request.reason)
   let object = request.cached
   let live = false
+  let changed = false
   let refusedAt: string | undefined
   try {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
@@ -44,11 +46,12 @@ export async function retreat(request: Retreat): Promise<WeightWrite> {
         object = undefined
         continue
       }
-      if (edits.length === 0) return problem ? fail(problem) : { ok: true, changed: false, resourceVersion }
+      if (edits.length === 0) return problem ? fail(problem) : { ok: true, changed, resourceVersion }
       try {
-        const written = await access.patch(operationsFor(edits), manager)
-        if (problem) return fail(problem)
-        return { ok: true, changed: true, resourceVersion: written.metadata.resourceVersion ?? '' }
+        // The answer is the live object: what the cache did not know about is lowered in the next turn.
+        object = await access.patch(operationsFor(edits), manager)
+        live = true
+        changed = true
       } catch (error) {
         const known = asKubeError(error)
         if (!known?.isInvalid && !known?.isConflict) throw error
@@ -81,10 +84,19 @@ function targetsIn(object: KubeObject, place: Place, pair: Pair): RetreatTargets
 /** Edits for the routes in which the canary has more than it may keep; 0 where a pair is too coarse for the wanted weight. */
 function loweringEdits(pairs: readonly PairInRoute[], weight: number): WeightEdit[] {
   return pairs.flatMap((pair) => {
+    if (pair.moreCanaries?.length) return allToStable(pair, [pair.canary, ...pair.moreCanaries])
     const wanted = editsFor([pair], weight)
     const fallback = wanted.ok ? wanted : editsFor([pair], 0)
     const edits = fallback.ok ? fallback.edits : []
     const lowers = edits.some((e) => e.destination === pair.canary && e.points < pair.canary.points)
     return lowers ? edits : []
   })
+}
+
+/** A canary that stands several times in a route gives everything back: no share of it can be told from another. */
+function allToStable({ route, stable }: PairInRoute, canaries: readonly Destination[]): WeightEdit[] {
+  const carrying = canaries.filter((canary) => canary.points > 0)
+  if (carrying.length === 0) return []
+  const points = carrying.reduce((sum, canary) => sum + canary.points, stable.points)
+  return [{ route, destination: stable, points }, ...carrying.map((destination) => ({ route, destination, points: 0 }))]
 }

@@ -211,6 +211,43 @@ describe('I2: retreat first', () => {
     expect(await router.setWeight(traffic(), namespace, retreat)).toMatchObject({ ok: true, changed: false })
   })
 
+  test('lowers all of a canary that somebody listed twice', async () => {
+    const { api, router } = start(split())
+    const route = [to('v1', 60), to('v2', 10), to('v3', 5), to('v2', 30, 'checkout.shop')]
+    api.put(virtualService({ http: [{ name: 'primary', route }] }))
+    api.sync()
+    expect(await router.setWeight(traffic(), namespace, retreat)).toMatchObject({ ok: true, changed: true })
+    const weights = [{ weight: 100 }, { weight: 0 }, { weight: 5 }, { weight: 0 }]
+    expect(liveSpec(api)).toMatchObject({ http: [{ route: weights }] })
+    api.sync()
+    expect(await router.setWeight(traffic(), namespace, retreat)).toMatchObject({ ok: true, changed: false })
+  })
+
+  test('also lowers what the cache did not know about yet', async () => {
+    const { api, router } = start(split())
+    const route = [to('v1', 60), to('v2', 10), to('v2', 30)]
+    const copy = { name: 'copy', match: [{}], route: [to('v1', 50), to('v2', 50)] }
+    api.put(virtualService({ http: [{ name: 'primary', route }, copy] }))
+    expect(await router.setWeight(traffic(), namespace, retreat)).toMatchObject({ ok: true, changed: true })
+    expect(liveSpec(api)).toMatchObject({
+      http: [{ route: [{}, { weight: 0 }, { weight: 0 }] }, { route: [{ weight: 100 }, { weight: 0 }] }],
+    })
+  })
+
+  test('does not take the versions of another service for its own', async () => {
+    const route = [to('v1', 40), to('v2', 10), to('v1', 40, 'ratings'), to('v2', 10, 'ratings')]
+    const { api, router } = start({ http: [{ name: 'primary', route }] })
+    const before = liveSpec(api)
+    api.put(destinationRule('ratings', 'ratings'))
+    api.sync()
+    const answer = await router.setWeight(traffic(), namespace, retreat)
+    expect(answer).toMatchObject({ ok: false, problem: { reason: 'DestinationAmbiguous' } })
+    expect(liveSpec(api)).toEqual(before)
+    expect(await router.setWeight(traffic(undefined, 'checkout'), namespace, retreat)).toMatchObject({ ok: true })
+    const weights = [{ weight: 50 }, { weight: 0 }, { weight: 40 }, { weight: 10 }]
+    expect(liveSpec(api)).toMatchObject({ http: [{ route: weights }] })
+  })
+
   test('goes to 0 where the pair is too coarse for what the canary might keep', async () => {
     const { api, router } = start(split(1, 2))
     expect(await router.setWeight(traffic(), namespace, { ...retreat, weight: 10 })).toMatchObject({ ok: true })
