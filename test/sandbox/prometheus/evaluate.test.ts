@@ -62,6 +62,11 @@ describe('counters', () => {
     for (const s of [30, 45, 60]) born.append({ __name__: 'x' }, t0 + s * 1000, s)
     expect(at(born, 'increase(x[60s])', 60)).toEqual({ '{}': 37.5 })
     expect(at(born, 'rate(x[60s])', 60)).toEqual({ '{}': 0.625 })
+    // One second before the first sample this counter was at zero: no further.
+    const young = new Store()
+    for (const s of [15, 30, 45, 60]) young.append({ __name__: 'x' }, t0 + s * 1000, s - 14)
+    expect(at(young, 'increase(x[60s])', 60)['{}']).toBeCloseTo(46, 12)
+    expect(at(young, 'delta(x[60s])', 60)['{}']).toBeCloseTo(60, 12)
   })
 
   test('a reset adds what was counted before it', () => {
