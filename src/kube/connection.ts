@@ -28,8 +28,11 @@ export interface KubeConnection {
   origin: string
   /** Current credentials; cheap to call per request. Rejects with a `Credentials` KubeError. */
   credentials(): Promise<Credentials>
-  /** Forget what is remembered, because the server refused it: the next `credentials()` reads everything again. */
-  refresh(): void
+  /**
+   * Forget what is remembered, because the server refused it: the next `credentials()` reads everything again.
+   * With `refused`, only if these are still the remembered ones.
+   */
+  refresh(refused?: Credentials): void
 }
 
 /** A connection to a known address with a fixed token: the sandbox, tests, a port-forward. */

@@ -9,7 +9,7 @@ const rememberMs = 10_000
 
 export interface CredentialSource {
   credentials(): Promise<Credentials>
-  refresh(): void
+  refresh(refused?: Credentials): void
 }
 
 /**
@@ -17,7 +17,7 @@ export interface CredentialSource {
  * plugins, auth providers and proxies are left to @kubernetes/client-node, which is loaded only then: it costs about 90 MB.
  */
 export function createCredentials(cluster: ClusterEntry, user: UserEntry, runtime: Runtime): CredentialSource {
-  let remembered: { at: number; value: Promise<Credentials> } | undefined
+  let remembered: { at: number; value: Promise<Credentials>; known?: Credentials } | undefined
   let delegate: ReturnType<typeof delegatedCredentials> | undefined
 
   async function read(): Promise<Credentials> {
@@ -31,15 +31,22 @@ export function createCredentials(cluster: ClusterEntry, user: UserEntry, runtim
   return {
     credentials() {
       if (!remembered || runtime.monotonic() - remembered.at > rememberMs) {
-        const value = read()
-        remembered = { at: runtime.monotonic(), value }
-        value.catch(() => {
-          if (remembered?.value === value) remembered = undefined
-        })
+        const entry: typeof remembered = { at: runtime.monotonic(), value: read() }
+        remembered = entry
+        entry.value.then(
+          (known) => {
+            entry.known = known
+          },
+          () => {
+            if (remembered === entry) remembered = undefined
+          },
+        )
       }
       return remembered.value
     },
-    refresh() {
+    refresh(refused) {
+      // Of a hundred requests refused together, the first asks for new credentials; the others find them.
+      if (refused && remembered?.known !== refused) return
       remembered = undefined
       delegate = undefined
     },

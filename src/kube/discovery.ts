@@ -16,14 +16,16 @@ interface GroupVersion {
 
 /**
  * What the cluster serves, one group version at a time. An unknown kind is asked for again, but each group version
- * at most every `refreshMs`, so that a missing CRD costs one request now and then.
+ * at most every `refreshMs`, so that a missing CRD costs one request now and then. What is known is looked up again after
+ * `rememberMs`, because versions of a CRD may cease to be served.
  */
 export function createDiscovery(options: {
   runtime: Runtime
   fetch: (path: string) => Promise<unknown>
   refreshMs?: number
+  rememberMs?: number
 }): Discovery {
-  const { runtime, fetch, refreshMs = 2_000 } = options
+  const { runtime, fetch, refreshMs = 2_000, rememberMs = 600_000 } = options
   const cache = new Map<string, GroupVersion>()
 
   function read(apiVersion: string): GroupVersion {
@@ -50,10 +52,18 @@ export function createDiscovery(options: {
   return {
     async resourceFor(apiVersion, kind) {
       const known = cache.get(apiVersion)
-      const found = (await (known ?? read(apiVersion)).kinds).get(kind)
-      if (found || !known || runtime.monotonic() - known.readAt < refreshMs) return found
+      if (!known) return (await read(apiVersion).kinds).get(kind)
+      const found = (await known.kinds).get(kind)
+      if (runtime.monotonic() - known.readAt < (found ? rememberMs : refreshMs)) return found
       const current = cache.get(apiVersion)
-      return (await (current && current !== known ? current : read(apiVersion)).kinds).get(kind)
+      const again = current && current !== known ? current : read(apiVersion)
+      const kinds = await again.kinds.catch((error: unknown) => {
+        if (!found) throw error
+        // The server is away; what was served a while ago most likely still is.
+        cache.set(apiVersion, known)
+        return known.kinds
+      })
+      return kinds.get(kind)
     },
   }
 }

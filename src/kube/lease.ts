@@ -20,7 +20,7 @@ export interface ElectorOptions {
   /** Between renewals, and between a candidate's looks. Default 2 s. */
   retryPeriodMs?: number
   onElected?: () => void
-  /** Leadership is gone; nothing is renewed meanwhile. When it resolves, this process is a candidate again. */
+  /** Leadership was lost (never called by `stop`); nothing is renewed meanwhile. When it resolves, this process is a candidate again. */
   onLost?: (reason: string) => void | Promise<void>
 }
 

@@ -137,7 +137,7 @@ export function createTransport(config: ClientConfig): Transport {
         status = result.response.statusCode ?? 0
         if (status !== 401 || !mayReauthenticate) return result
         mayReauthenticate = false
-        connection.refresh()
+        connection.refresh(credentials)
       } catch (error) {
         if (!readAgain || !(error instanceof DeadSocketError)) throw error
         readAgain = false

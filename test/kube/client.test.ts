@@ -333,6 +333,21 @@ describe('discovery', () => {
     expect((await client.resourceFor('v1', 'Widget'))?.plural).toBe('widgets')
   })
 
+  test('notices after a while that a version is served no more, but not because the server is away', async () => {
+    let now = 0
+    let answer: [number, object] = [200, { resources: [{ name: 'widgets', kind: 'Widget', namespaced: true }] }]
+    const runtime = { ...systemRuntime, monotonic: () => now }
+    const [client] = await serve((_request, response) => json(response, ...answer), { runtime })
+    const plural = async () => (await client.resourceFor('example.com/v1', 'Widget'))?.plural
+    expect(await plural()).toBe('widgets')
+    answer = [503, status(503, 'ServiceUnavailable', 'restarting')]
+    now += 600_001
+    expect([await plural(), await plural()]).toEqual(['widgets', 'widgets'])
+    answer = [404, status(404, 'NotFound', 'no such version')]
+    now += 600_001
+    expect(await plural()).toBeUndefined()
+  })
+
   test('a failed look is not remembered as an answer', async () => {
     let up = false
     const [client] = await serve((_request, response) =>

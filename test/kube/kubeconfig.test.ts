@@ -199,6 +199,23 @@ echo '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","s
     expect((await connection.credentials()).headers).toEqual({ authorization: 'Bearer from-plugin' })
   })
 
+  test('are run once more when many requests are refused together', async () => {
+    const connection = await plugin(`
+echo x >> "$(dirname "$0")/runs"
+echo '{"apiVersion":"v1","kind":"ExecCredential","status":{"token":"t'$(wc -l < "$(dirname "$0")/runs" | tr -d ' ')'"}}'`)
+    const old = await connection.credentials()
+    expect(old.headers.authorization).toBe('Bearer t1')
+    const fresh = await Promise.all(
+      Array.from({ length: 20 }, async () => {
+        connection.refresh(old)
+        return (await connection.credentials()).headers.authorization
+      }),
+    )
+    expect(new Set(fresh)).toEqual(new Set(['Bearer t2']))
+    connection.refresh(old)
+    expect((await connection.credentials()).headers.authorization).toBe('Bearer t2')
+  })
+
   test('that fail say so without printing what may be a secret', async () => {
     const secret = 'eyJhbGciOiJSUzI1NiIsImtpZCI6IjEyMyJ9'
     const failing = await plugin(`echo "login expired ${secret}" >&2; exit 1`)
