@@ -1,5 +1,6 @@
 import type { Problem } from '../errors.ts'
-import { fieldAt, labelsAt } from '../kube/field.ts'
+import { fieldAt } from '../kube/field.ts'
+import type { KubeObject } from '../kube/object.ts'
 import type { ObjectReader } from '../kube/reader.ts'
 import { resources } from '../kube/resources.ts'
 import type { RevisionObservation, WorkloadObservation } from '../plan/observation.ts'
@@ -31,7 +32,8 @@ export function observeSubsets(query: WorkloadQuery, reader: ObjectReader): Work
   if (!found.ok) return found
   const version = found.versions.find((v) => v.name === desired)
   if (!version) return { ok: false, problem: subsetMissing(desired, found.declaredIn, found.versions) }
-  const all = found.versions.flatMap((v) => observeVersion(v, reader) ?? [])
+  const selected = selector(reader)
+  const all = found.versions.flatMap((v) => observeVersion(v, selected(v)) ?? [])
   const here = all.find((revision) => revision.name === desired)
   if (!here) return { ok: false, problem: workloadMissing(version) }
   return {
@@ -43,14 +45,38 @@ export function observeSubsets(query: WorkloadQuery, reader: ObjectReader): Work
   }
 }
 
+interface Selected {
+  deployments: KubeObject[]
+  pods: KubeObject[]
+}
+
+/** What a version's Service selects, looked for once for all subsets of one Service: namespaces may hold thousands of pods. */
+function selector(reader: ObjectReader): (version: Version) => Selected {
+  const known = new Map<Version['selector'], Selected>()
+  return ({ namespace, selector }) => {
+    const before = known.get(selector)
+    if (before) return before
+    const wanted = Object.entries(selector)
+    const selected = {
+      deployments: reader
+        .list(resources.deployments, namespace)
+        .filter((d) => matches(wanted, fieldAt(d, 'spec', 'template', 'metadata', 'labels')))
+        .filter((d) => d.metadata.deletionTimestamp === undefined),
+      pods: reader.list(resources.pods, namespace).filter((pod) => matches(wanted, pod.metadata.labels)),
+    }
+    known.set(selector, selected)
+    return selected
+  }
+}
+
 /** One version's revision and pods; undefined when no Deployment is behind it. */
-function observeVersion(version: Version, reader: ObjectReader): RevisionObservation | undefined {
-  const deployments = reader
-    .list(resources.deployments, version.namespace)
-    .filter((d) => d.metadata.deletionTimestamp === undefined)
-    .filter((d) => isOf(version, labelsAt(d, 'spec', 'template', 'metadata', 'labels')))
+function observeVersion(version: Version, selected: Selected): RevisionObservation | undefined {
+  const wanted = Object.entries(version.labels)
+  const deployments = selected.deployments.filter((d) =>
+    matches(wanted, fieldAt(d, 'spec', 'template', 'metadata', 'labels')),
+  )
   if (deployments.length === 0) return undefined
-  const pods = reader.list(resources.pods, version.namespace).filter((pod) => isOf(version, pod.metadata.labels))
+  const pods = selected.pods.filter((pod) => matches(wanted, pod.metadata.labels))
   const revision = revisionOf(
     version.name,
     deployments.map((d) => ({
@@ -69,9 +95,8 @@ function observeVersion(version: Version, reader: ObjectReader): RevisionObserva
   }
 }
 
-function isOf(version: Version, labels: Record<string, string> | undefined): boolean {
-  const wanted = [...Object.entries(version.selector), ...Object.entries(version.labels)]
-  return wanted.every(([key, value]) => labels?.[key] === value)
+function matches(wanted: readonly [string, string][], labels: unknown): boolean {
+  return wanted.every(([key, value]) => fieldAt(labels, key) === value)
 }
 
 function subsetMissing(name: string, declaredIn: string, versions: readonly Version[]): Problem {

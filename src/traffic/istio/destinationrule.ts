@@ -3,7 +3,7 @@ import { labelsAt, listAt, textAt } from '../../kube/field.ts'
 import type { KubeObject } from '../../kube/object.ts'
 import type { ObjectReader } from '../../kube/reader.ts'
 import { resources } from '../../kube/resources.ts'
-import { canonicalHost, sameHost } from './host.ts'
+import { canonicalHost } from './host.ts'
 import { routeId, routesIn } from './virtualservice.ts'
 
 /** The subsets of one host. */
@@ -39,8 +39,8 @@ export function findSubsetRules(
   const hosts = hostsWithSubsets(query)
   const rules = reader
     .list(resources.destinationRules, namespace)
+    .filter((rule) => hosts.includes(canonicalHost(textAt(rule, 'spec', 'host') ?? '', namespace)))
     .map(subsetRules)
-    .filter((rule) => hosts.some((host) => sameHost(rule.host, host, namespace)))
   const [only, ...others] = rules
   if (only && others.length === 0) return { ok: true, rules: only }
   if (only) {
