@@ -8,19 +8,25 @@ import { personAt, remoteWith, temporaryFolder } from './workbench.ts'
 const apps = ['checkout', 'cart', 'search']
 
 type Step =
-  | { do: 'submit'; app: number }
+  | { do: 'submit'; app: number; count: number; lose: boolean }
   | { do: 'theirs'; file: number }
   | { do: 'crash' }
   | { do: 'outage' }
-  | { do: 'loseAnswer' }
   | { do: 'pause'; ms: number }
 
 const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ do: fc.constant('submit' as const), app: fc.nat(2) }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      do: fc.constant('submit' as const),
+      app: fc.nat(2),
+      count: fc.integer({ min: 1, max: 3 }),
+      lose: fc.boolean(),
+    }),
+  },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('theirs' as const), file: fc.nat(3) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('crash' as const) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('outage' as const) }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('loseAnswer' as const) }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('pause' as const), ms: fc.integer({ min: 0, max: 120 }) }) },
 )
 
@@ -41,11 +47,14 @@ test('whatever pushes, outages and crashes come between: every operation once an
       for (const s of steps) {
         if (s.do === 'submit') {
           const app = apps[s.app]!
-          const weight = 1 + ((submitted.length * 13) % 99)
-          const entry = moveTo(weight, { subject: `${app} ${weight}` })
-          submitted.push({ app, op: entry.op, weight })
-          pending.set(entry.op, { app, entry })
-          submit({ app, entry })
+          if (s.lose) remote.faults.loseAnswers = 1
+          for (let i = 0; i < s.count; i++) {
+            const weight = 1 + ((submitted.length * 13) % 99)
+            const entry = moveTo(weight, { subject: `${app} ${weight}` })
+            submitted.push({ app, op: entry.op, weight })
+            pending.set(entry.op, { app, entry })
+            submit({ app, entry })
+          }
         } else if (s.do === 'theirs') {
           theirs.push(
             person.commit(`theirs ${theirs.length}`, { [`prod/other-${s.file}.txt`]: `${theirs.length}\r\n` }),
@@ -58,8 +67,6 @@ test('whatever pushes, outages and crashes come between: every operation once an
           remote.faults.down = true
           await hasty.sleep(30)
           remote.faults.down = false
-        } else if (s.do === 'loseAnswer') {
-          remote.faults.loseAnswers = 1
         } else {
           await hasty.sleep(s.ms)
         }
@@ -85,7 +92,7 @@ test('whatever pushes, outages and crashes come between: every operation once an
       for (const sha of theirs) expect(log).toContain(sha)
       expect(person.git('log', '--merges', '--format=%H')).toBe('')
     }),
-    { numRuns: 6 },
+    { numRuns: 4, endOnFailure: true },
   )
 }, 120_000)
 
