@@ -142,6 +142,14 @@ describe('deciding', () => {
     expect(stored().spec.decisions).toHaveLength(1)
   })
 
+  test('a click that is delivered again counts once, also when more is known of the person by then', async () => {
+    await approvals.ask(owner, question({ required: 2 }))
+    await approvals.add(key, slackDecision('U1'))
+    const again = await approvals.add(key, slackDecision('U1', { email: 'sam@example.com' }))
+    expect(again.kind).toBe('Duplicate')
+    expect(stored().spec.decisions).toHaveLength(1)
+  })
+
   test('a person’s second word of the same kind adds nothing; a change of mind to no does', async () => {
     await approvals.ask(owner, question({ required: 2 }))
     await approvals.add(key, slackDecision('U1'))
@@ -257,11 +265,23 @@ test('the newest ten closed questions of a Rollout are kept, and every open one'
     time.advance(1000)
   }
   await approvals.ask({ ...owner, name: 'other' }, question({ name: 'other-1' }))
+  // Long names share nothing but a hash in the label: the name in the spec decides.
+  const stray = await approvals.ask({ ...owner, name: 'stray' }, question({ name: 'stray-1', expiresAt: 0 }))
+  const object = server.objects.get('shop/stray-1')!
+  server.objects.set('shop/stray-1', {
+    ...object,
+    metadata: {
+      ...object.metadata,
+      labels: { 'sluice.dev/rollout': 'checkout' },
+      creationTimestamp: '2000-01-01T00:00:00Z',
+    },
+  })
   await approvals.prune(owner)
+  expect(await approvals.get(stray)).toBeDefined()
   const left = [...server.objects.keys()].map((name) => name.replace('shop/', ''))
   expect(left).not.toContain('checkout-1')
   expect(left).not.toContain('checkout-2')
   expect(left).toContain('checkout-0')
   expect(left).toContain('other-1')
-  expect(left).toHaveLength(12)
+  expect(left).toHaveLength(13)
 })

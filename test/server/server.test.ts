@@ -135,7 +135,8 @@ describe('stopping', () => {
     const stopped = server.stop()
     expect(server.stop()).toBe(stopped)
     release()
-    expect((await open).status).toBe(204)
+    const answer = await open
+    expect([answer.status, answer.headers.get('connection')]).toEqual([204, 'close'])
     await stopped
     await expect(fetch(`${server.url}/healthz`)).rejects.toThrow()
   })

@@ -319,6 +319,13 @@ describe('refused, logged, and nothing moves', () => {
     },
   )
 
+  test('anybody while Slack does not say which workspace the app belongs to', async () => {
+    slack.broken.set('auth.test', { error: 'internal_error' })
+    await send(await replica(), clickBody('U1'))
+    await quiet()
+    expect(whispers()[0]).toContain('Slack did not say who you are')
+  })
+
   test('a click after the question expired', async () => {
     time.advance(3_600_000)
     await send(await replica(), clickBody('U1'))
