@@ -72,7 +72,7 @@ describe('I14: honest odds', () => {
       ).length
     }
     expect(breaches(() => 1)).toBeGreaterThan(20)
-    expect(breaches((random) => estimatedPhi(random, bursty, 200))).toBeLessThanOrEqual(7)
+    expect(breaches((random) => estimatedPhi(random, bursty, 400))).toBeLessThanOrEqual(7)
   })
 })
 
