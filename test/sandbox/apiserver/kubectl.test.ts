@@ -71,7 +71,7 @@ describe.skipIf(!installed)('the real kubectl', () => {
     server.storage.updateStatus(deployments, { ...live, status: { ...status, conditions: [condition] } })
   }
 
-  test('get prints tables, wide tables, YAML, JSON, names and jsonpath', async () => 
+  test('get prints tables, wide tables, YAML, JSON, names and jsonpath', async () => {
     expect(await prints('get', 'deploy', 'web')).toMatch(
       /NAME +READY +UP-TO-DATE +AVAILABLE +AGE\nweb +1\/1 +1 +1 +\d+s/,
     )
@@ -83,7 +83,8 @@ describe.skipIf(!installed)('the real kubectl', () => {
     expect(await prints('get', 'ns')).toMatch(/default +Active/)
     expect((await kubectl('get', 'deploy', 'nobody')).err).toBe(
       'Error from server (NotFound): deployments.apps "nobody" not found\n',
-    ))
+    )
+  })
 
   test('describe shows a Deployment and its events', async () => {
     const event = {
@@ -180,13 +181,14 @@ describe.skipIf(!installed)('the real kubectl', () => {
     expect(server.storage.get(deployments, { namespace: 'default', name: 'ed' })).toBeUndefined()
   })
 
-  test('rollout status, restart, pause and resume', async () => 
+  test('rollout status, restart, pause and resume', async () => {
     expect(await prints('rollout', 'status', 'deploy/web')).toBe('deployment "web" successfully rolled out\n')
     await prints('rollout', 'pause', 'deploy/web')
     expect(server.storage.get(deployments, web)?.spec).toMatchObject({ paused: true })
     await prints('rollout', 'resume', 'deploy/web')
     await prints('rollout', 'restart', 'deploy/web')
-    expect(JSON.stringify(server.storage.get(deployments, web)?.spec)).toContain('kubectl.kubernetes.io/restartedAt'))
+    expect(JSON.stringify(server.storage.get(deployments, web)?.spec)).toContain('kubectl.kubernetes.io/restartedAt')
+  })
 
   test('wait sees conditions, values and deletions', async () => {
     rolledOut()
@@ -225,10 +227,11 @@ describe.skipIf(!installed)('the real kubectl', () => {
     await prints('delete', '-f', path)
   })
 
-  test('explain knows built-in kinds and custom ones', async () => 
+  test('explain knows built-in kinds and custom ones', async () => {
     expect(await prints('explain', 'deployment.spec.replicas')).toContain('<integer>')
     expect(await prints('explain', 'widget.spec')).toMatch(/size\s+<integer> -required-/)
-    expect(await prints('explain', 'virtualservice.spec.http.route.weight')).toContain('share of traffic'))
+    expect(await prints('explain', 'virtualservice.spec.http.route.weight')).toContain('share of traffic')
+  })
 
   test('api-resources, api-versions, cluster identity and permissions', async () => {
     const resources = await prints('api-resources')
