@@ -1,14 +1,11 @@
 import type { Runtime } from '../runtime.ts'
 import type { KubeConnection } from './connection.ts'
 import { createDiscovery } from './discovery.ts'
-import type { KubeErrorDetails } from './kube-error.ts'
 import type { KubeObject, ObjectKey, Resource } from './object.ts'
 import { contentTypes, describeTarget, encodePatch, objectPath, writeQuery } from './request.ts'
 import { parseList, parseObject } from './response.ts'
 import { createTransport, type RequestInfo } from './transport.ts'
 import { watchStream } from './watch.ts'
-
-export type { KubeErrorDetails }
 
 export interface KubeList {
   items: KubeObject[]

@@ -14,7 +14,7 @@ export interface CorrelationOptions {
 }
 
 /** The numbers of client-go's EventCorrelator. */
-export const defaultCorrelation: CorrelationOptions = {
+const defaultCorrelation: CorrelationOptions = {
   maxSimilar: 10,
   similarWindowMs: 600_000,
   burst: 25,

@@ -58,7 +58,7 @@ const fileSchema = z.object({
 
 export type ClusterEntry = z.infer<typeof clusterSchema>
 export type UserEntry = z.infer<typeof userSchema>
-export type ContextEntry = z.infer<typeof contextSchema>
+type ContextEntry = z.infer<typeof contextSchema>
 
 /** The entries of one or several kubeconfig files by name, with file paths made absolute. */
 export interface Kubeconfig {
@@ -84,7 +84,7 @@ export async function readKubeconfig(file: string): Promise<Kubeconfig | undefin
 }
 
 /** Parses the text of a kubeconfig. `file` is for messages and for relative paths. Messages never quote the text: it holds secrets. */
-export function parseKubeconfig(source: string, file: string): Kubeconfig {
+function parseKubeconfig(source: string, file: string): Kubeconfig {
   const lines = new LineCounter()
   const document = parseDocument(source, { lineCounter: lines, prettyErrors: false })
   const broken = document.errors[0]

@@ -66,7 +66,7 @@ export function describeTarget(resource: Resource, key: Partial<ObjectKey>, subr
  * Field managers are 1 to 128 printable characters. A name that starts with `kubectl` is refused: GitOps engines treat
  * such managers as a person's leftovers and take their fields away.
  */
-export function assertFieldManager(name: string): void {
+function assertFieldManager(name: string): void {
   if (name.startsWith('kubectl')) {
     throw new TypeError(`Field manager "${name}" must not start with "kubectl": GitOps engines undo such fields.`)
   }

@@ -3,7 +3,7 @@ import { KubeError, type KubeErrorCause, type KubeErrorDetails } from './kube-er
 import { apiVersionOf, type KubeObject, type Resource } from './object.ts'
 
 /** True for anything with the shape every API object has: apiVersion, kind, and metadata with a name. */
-export function isKubeObject(value: unknown): value is KubeObject {
+function isKubeObject(value: unknown): value is KubeObject {
   if (!isRecord(value) || typeof value.apiVersion !== 'string' || typeof value.kind !== 'string') return false
   return isRecord(value.metadata) && typeof value.metadata.name === 'string'
 }
