@@ -87,10 +87,10 @@ export function appContainer(pod: Pod): Container | undefined {
   return pod.spec.containers.find(({ name }) => name !== 'istio-proxy')
 }
 
-/** The ports the app listens on: those its container declares, else 8080. */
-export function portsOf(pod: Pod): number[] {
+/** The ports the app listens on: those its container declares. Declaring none is no statement in Kubernetes: then 8080, and whatever port it is asked on. */
+export function portsOf(pod: Pod): { ports: number[]; anyPort: boolean } {
   const declared = (appContainer(pod)?.ports ?? []).map(({ containerPort }) => containerPort)
-  return declared.length > 0 ? [...new Set(declared)] : [8080]
+  return declared.length > 0 ? { ports: [...new Set(declared)], anyPort: false } : { ports: [8080], anyPort: true }
 }
 
 /** An image's tag, or `latest`. */

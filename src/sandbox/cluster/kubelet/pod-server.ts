@@ -24,12 +24,12 @@ export interface PodServer {
 const ATTEMPTS = 16
 
 /**
- * Reserves an address and, once started, serves `ports` on it.
+ * Reserves an address and, once started, serves `ports` on it; with `anyPort` the mesh reaches it whichever port a Service names.
  * @param reachable false: nothing ever listens, as if the node had gone
  */
 export async function createPodServer(
   pool: AddressPool,
-  ports: readonly number[],
+  { ports, anyPort }: { ports: readonly number[]; anyPort: boolean },
   reachable: boolean,
 ): Promise<PodServer> {
   const listeners = new Map<number, Listener>()
@@ -75,7 +75,7 @@ export async function createPodServer(
 
   return {
     ip,
-    addressOf: (port) => listeners.get(port)?.address,
+    addressOf: (port) => (listeners.get(port) ?? (anyPort ? listeners.values().next().value : undefined))?.address,
     moved() {
       const elsewhere = [...listeners].filter(([port, { address }]) => address.host !== ip || address.port !== port)
       return Object.fromEntries(

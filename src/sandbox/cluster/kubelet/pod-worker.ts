@@ -9,7 +9,7 @@ import { appContainer, type Behaviour, behaviourOf, isPullable, portsOf } from '
 import type { AddressPool } from './listener.ts'
 import { createPodServer, type PodServer } from './pod-server.ts'
 import { type ContainerView, CREATING, podStatus } from './pod-status.ts'
-import { createReadiness } from './readiness.ts'
+import { createReadiness, type Readiness } from './readiness.ts'
 
 /** The annotation that says where a container port listens when it could not be bound on the pod's address: JSON, port to host:port. */
 export const MOVED_PORTS = 'sandbox.sluice.dev/addresses'
@@ -47,12 +47,13 @@ export function startPodWorker(options: PodWorkerOptions): PodWorker {
   const key = { namespace: options.pod.metadata.namespace, name: options.pod.metadata.name }
   const uid = options.pod.metadata.uid
   const ended = new AbortController()
-  const terminating = new AbortController()
+  // Aborted by either way to end: the pod is being deleted, or it is gone.
+  const ending = new AbortController()
   let pod = options.pod
   let behaviour = behaviourOf(pod)
   let container: ContainerView = CREATING
   let server: PodServer | undefined
-  let readiness = createReadiness({ runtime, probe: undefined, isUp: () => false, onChange: () => undefined })
+  let readiness: Readiness | undefined
 
   const done = run().catch((error: unknown) => {
     // A pod removed under the worker's hands is no failure: its end is on its way here.
@@ -70,7 +71,7 @@ export function startPodWorker(options: PodWorkerOptions): PodWorker {
     try {
       await runContainers(server)
     } finally {
-      readiness.stop()
+      readiness?.stop()
       await server.close(ended.signal.aborted ? 0 : graceMs())
       if (!ended.signal.aborted) storage.remove(PODS, key, { gracePeriodSeconds: 0, preconditions: { uid } })
     }
@@ -94,12 +95,12 @@ export function startPodWorker(options: PodWorkerOptions): PodWorker {
       })
       await pause(behaviour.crashAfterMs)
       if (stopping()) {
-        readiness.stop()
+        readiness?.stop()
         if (!ended.signal.aborted) await runtime.sleep(Math.min(behaviour.shutdownMs, graceMs()), ended.signal)
         exit.abort()
         return
       }
-      readiness.stop()
+      readiness?.stop()
       exit.abort()
       await server.crash()
       const finished = runtime.now()
@@ -134,14 +135,14 @@ export function startPodWorker(options: PodWorkerOptions): PodWorker {
 
   /** Waits that long, or for good, but no longer than the pod lives. */
   async function pause(ms: number | undefined): Promise<void> {
-    const signal = AbortSignal.any([ended.signal, terminating.signal])
+    const { signal } = ending
     if (signal.aborted) return
     if (ms !== undefined) return await runtime.sleep(ms, signal).catch(() => undefined)
     await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
   }
 
   function stopping(): boolean {
-    return ended.signal.aborted || terminating.signal.aborted
+    return ending.signal.aborted
   }
 
   function graceMs(): number {
@@ -177,13 +178,15 @@ export function startPodWorker(options: PodWorkerOptions): PodWorker {
       const changed: Behaviour = behaviourOf(next)
       if (!isDeepStrictEqual(changed, behaviour)) {
         behaviour = changed
-        readiness.check()
+        readiness?.check()
       }
-      if (next.metadata.deletionTimestamp) terminating.abort(new Error(`pod ${keyOf(next)} is being deleted`))
+      if (next.metadata.deletionTimestamp) ending.abort(new Error(`pod ${keyOf(next)} is being deleted`))
     },
     async kill() {
-      ended.abort(new Error(`pod ${key.namespace}/${key.name} is gone`))
-      readiness.stop()
+      const gone = new Error(`pod ${key.namespace}/${key.name} is gone`)
+      ended.abort(gone)
+      ending.abort(gone)
+      readiness?.stop()
       await done
     },
   }
