@@ -9,7 +9,9 @@ export function absorbRequest(turn: Turn): void {
   const { request, unreadableRequest: unreadable } = turn.o
   const seen = request ?? unreadable
   if (!seen || seen.id === turn.status.lastRequest?.id) return
-  const { result, message }: Answer = request ? answer(turn, request) : { result: 'Refused', message: unreadable?.message ?? '' }
+  const { result, message }: Answer = request
+    ? answer(turn, request)
+    : { result: 'Refused', message: unreadable?.message ?? '' }
   turn.status.lastRequest = {
     id: seen.id,
     verb: seen.verb,

@@ -215,6 +215,17 @@ describe('no guess', () => {
     expect(world.weightsOf('v2')).toEqual([10, 50, 100])
   })
 
+  test('holds while the evidence looks like a breach on too few bad requests, and goes on when it does not any more', () => {
+    const world = atTen()
+    world.evidence = 2.5
+    world.pass(30 * 60_000)
+    expect(world.weightsOf('v2')).toEqual([10])
+    expect(world.status.message).toContain('looks like a breach')
+    world.evidence = 1.5
+    world.settle()
+    expect(world.weightsOf('v2')).toEqual([10, 50])
+  })
+
   test('the hold stands still while there is no data', () => {
     const world = atTen()
     world.silence = 'NoData'

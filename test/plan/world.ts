@@ -57,6 +57,7 @@ export class World {
   silence: 'NoData' | 'Error' | undefined
   stepEvents: number | undefined
   gap = false
+  evidence: number | undefined
   gitMode: Observation['git']['mode'] = 'Push'
   commits: Observation['git']['commits'] = 'EveryStep'
   gitDown = false
@@ -193,6 +194,7 @@ export class World {
       newestAt: this.silence ? this.now - 60_000 : this.now,
       completeThrough: this.silence ? this.now - 60_000 : this.now,
       gap: this.gap,
+      ...(this.evidence === undefined ? {} : { evidence: this.evidence }),
     }
   }
 

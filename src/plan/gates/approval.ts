@@ -44,7 +44,13 @@ export const approval: Gate = (turn, next) => {
       requeueAfterMs: 0,
     }
   }
-  status.approval ??= { name: approvalName(o.rollout.name, digest), step, digest, state: 'Pending', since: iso(turn.now) }
+  status.approval ??= {
+    name: approvalName(o.rollout.name, digest),
+    step,
+    digest,
+    state: 'Pending',
+    since: iso(turn.now),
+  }
   if (seen === undefined) turn.effects.push({ kind: 'askApproval', approval: question(turn, digest, step) })
   const who = asked.from.join(', ')
   const quorum = asked.required > 1 ? `${asked.required} of ${who}` : who

@@ -1,6 +1,7 @@
 import { parseDuration } from '../../api/duration.ts'
-import { currentStep, holdLeft, tooFewRequests } from '../steps.ts'
-import { epoch, percent } from '../turn.ts'
+import type { SliObservation } from '../observation.ts'
+import { currentStep, holdLeft, isRatio, tooFewRequests } from '../steps.ts'
+import { epoch, percent, type Turn } from '../turn.ts'
 import type { Gate } from './gate.ts'
 
 /**
@@ -18,6 +19,13 @@ export const passed: Gate = (turn) => {
   if (turn.o.analysis.slis.length === 0 || turn.o.analysis.slis.some((sli) => sli.stepWindows < 1)) {
     return { reason: 'Analysing', message: `holds at ${at}: waits for the first complete window of samples` }
   }
+  const suspect = turn.o.analysis.slis.find((sli) => isSuspect(turn, sli))
+  if (suspect) {
+    return {
+      reason: 'Suspect',
+      message: `holds at ${at}: ${suspect.name} looks like a breach, on too few bad requests to be sure (${suspect.bad})`,
+    }
+  }
   const left = holdLeft(turn)
   if (left > 0) {
     const until = turn.status.step.heldAt === undefined ? '' : `, until ${clock(turn.now + left)} at the earliest`
@@ -34,6 +42,12 @@ export const passed: Gate = (turn) => {
     }
   }
   return undefined
+}
+
+/** The evidence has crossed the bound of a breach, but on fewer bad events than a breach needs: no moment to send more traffic. */
+function isSuspect(turn: Turn, sli: SliObservation): boolean {
+  const tests = turn.o.analysis.slis.filter(isRatio).length
+  return isRatio(sli) && (sli.evidence ?? 0) >= Math.log10(tests / turn.spec.analysis.alpha)
 }
 
 function clock(ms: number): string {
