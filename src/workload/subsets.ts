@@ -18,7 +18,7 @@ export function createSubsetWorkload(reader: ObjectReader): Workload {
  * What runs behind every subset: the Deployments whose pod template the Service selects and the subset's labels match, named by a hash
  * of their templates, with wanted and ready pods. Reads caches of DestinationRules, VirtualServices, Services, Deployments and Pods only.
  */
-export function observeSubsets(query: WorkloadQuery, reader: ObjectReader): WorkloadObservation {
+function observeSubsets(query: WorkloadQuery, reader: ObjectReader): WorkloadObservation {
   const { subsets } = query.workload
   if (!subsets) {
     const message = 'only spec.workload.subsets can be observed as subsets'

@@ -98,7 +98,7 @@ export function ownedRoutes(
 }
 
 /** Whether a destination is the one called `name`: by its subset, or by its host where it has no subset. */
-export function isNamed(destination: Destination, name: string, place: Place): boolean {
+function isNamed(destination: Destination, name: string, place: Place): boolean {
   if (destination.subset === undefined) return sameHost(destination.host, name, place.namespace)
   return (
     destination.subset === name && (place.host === undefined || sameHost(destination.host, place.host, place.namespace))

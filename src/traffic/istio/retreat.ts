@@ -1,5 +1,6 @@
 import { asKubeError } from '../../kube/kube-error.ts'
 import type { KubeObject } from '../../kube/object.ts'
+import { RETREAT_MANAGER } from '../../plan/retreat.ts'
 import type { Pair, WeightWrite } from '../router.ts'
 import { fail, failure, missingVirtualService, type VirtualServiceAccess } from './access.ts'
 import { describe, locateForRetreat, type PairInRoute, type Place, type RetreatTargets } from './locate.ts'
@@ -69,9 +70,9 @@ export async function retreat(request: Retreat): Promise<WeightWrite> {
 }
 
 /** The field manager of a retreat, by which a restarted controller knows it: at most 128 printable characters. */
-export function retreatManager(reason: string | undefined): string {
+function retreatManager(reason: string | undefined): string {
   const clean = (reason ?? 'unknown').replaceAll(/[^A-Za-z0-9._-]+/g, '-')
-  return `sluice-retreat.${clean}`.slice(0, 128)
+  return `${RETREAT_MANAGER}${clean}`.slice(0, 128)
 }
 
 /** A DestinationRule that was changed under a rollout must not hide the canary: without a find, its host does not count. */

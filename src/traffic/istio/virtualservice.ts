@@ -1,7 +1,7 @@
 import { fieldAt, listAt, textAt } from '../../kube/field.ts'
 
 /** The lists of a VirtualService that hold routes, in the order in which they are reported. */
-export const protocols = ['http', 'tls', 'tcp'] as const
+const protocols = ['http', 'tls', 'tcp'] as const
 export type Protocol = (typeof protocols)[number]
 
 /** One destination of a route, where it stands and what it says. */

@@ -1,4 +1,5 @@
 import type { Problem } from '../../errors.ts'
+import { RETREAT_MANAGER } from '../../plan/retreat.ts'
 import { percentOf, pointsFor } from '../../plan/weights.ts'
 import type { Pair, Router, Traffic, WeightWrite } from '../router.ts'
 
@@ -106,7 +107,7 @@ export function createNopRouter(initial: NopRoutes): NopRouter {
       }
       if (changed) {
         version++
-        writer = { manager: direction === 'retreat' ? `sluice-retreat.${write.reason ?? 'unknown'}` : 'sluice' }
+        writer = { manager: direction === 'retreat' ? `${RETREAT_MANAGER}${write.reason ?? 'unknown'}` : 'sluice' }
       }
       return { ok: true, changed, resourceVersion: String(version) }
     },

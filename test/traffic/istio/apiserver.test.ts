@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, test } from 'vitest'
 import { connect, type KubeClient } from '../../../src/kube/client.ts'
-import { connectionTo } from '../../../src/kube/connection.ts'
+import { connectionTo, type KubeConnection } from '../../../src/kube/connection.ts'
+import { loadKubeconfig } from '../../../src/kube/kubeconfig.ts'
 import type { KubeObject, Resource } from '../../../src/kube/object.ts'
 import type { ObjectReader } from '../../../src/kube/reader.ts'
 import { resources } from '../../../src/kube/resources.ts'
@@ -11,37 +12,42 @@ import { type RouterWorld, routerConformance, type Weights } from '../../conform
 import { destinationRule, key, namespace, to, traffic, virtualService } from './objects.ts'
 import { routesWith, weightsOf } from './weights.ts'
 
-const servers: { server: ApiServer; client: KubeClient }[] = []
+const servers: ApiServer[] = []
+const clients: KubeClient[] = []
 
 afterAll(async () => {
-  for (const { client, server } of servers) {
-    client.close()
-    await server.stop()
-  }
+  for (const client of clients) client.close()
+  for (const server of servers) await server.stop()
 })
 
 interface Cluster {
-  server: ApiServer
   client: KubeClient
   reader: ObjectReader
   /** Reads everything anew into the caches. */
   sync(): Promise<void>
 }
 
-async function cluster(): Promise<Cluster> {
+async function sandbox(): Promise<Cluster & { server: ApiServer }> {
   const server = await startApiServer()
-  const client = connect({
-    connection: connectionTo(server.url, { token: server.token() }),
-    runtime: systemRuntime,
-    userAgent: 'test',
-  })
-  servers.push({ server, client })
-  const shop = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } }
-  await client.create(resources.namespaces, shop)
-  for (const resource of [resources.virtualServices, resources.destinationRules]) await install(client, resource)
+  servers.push(server)
+  return { server, ...(await cluster(connectionTo(server.url, { token: server.token() }))) }
+}
+
+/** A cluster with an empty namespace `shop`, Istio's CRDs, and caches that are read on demand. */
+async function cluster(connection: KubeConnection): Promise<Cluster> {
+  const client = connect({ connection, runtime: systemRuntime, userAgent: 'test' })
+  clients.push(client)
+  if (!(await client.get(resources.namespaces, { name: namespace }))) {
+    await client.create(resources.namespaces, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } })
+  }
+  for (const resource of [resources.virtualServices, resources.destinationRules]) {
+    await install(client, resource)
+    for (const { metadata } of (await client.list(resource, { namespace })).items) {
+      await client.delete(resource, { namespace, name: metadata.name })
+    }
+  }
   let cached = new Map<string, KubeObject[]>()
   return {
-    server,
     client,
     reader: {
       get: (resource, { name }) => cached.get(resource.plural)?.find((o) => o.metadata.name === name),
@@ -87,8 +93,7 @@ async function install(client: KubeClient, resource: Resource): Promise<void> {
   }
 }
 
-async function world(weights: Weights): Promise<RouterWorld> {
-  const { client, reader, sync } = await cluster()
+async function world({ client, reader, sync }: Cluster, weights: Weights): Promise<RouterWorld> {
   const live = async () => (await client.get(resources.virtualServices, key))!
   await client.create(resources.destinationRules, destinationRule())
   const object = virtualService({ http: routesWith(weights) })
@@ -112,11 +117,19 @@ async function world(weights: Weights): Promise<RouterWorld> {
   }
 }
 
-routerConformance('istio, over HTTP', world)
+routerConformance('istio, on the sandbox', async (weights) => world(await sandbox(), weights))
+
+const real = process.env.SLUICE_TEST_KUBECONFIG
+if (real) {
+  routerConformance('istio, on a real cluster', async (weights) => {
+    const connection = await loadKubeconfig({ path: real, env: {}, runtime: systemRuntime })
+    return world(await cluster(connection), weights)
+  })
+} else test.skip('the Istio router on a real cluster (SLUICE_TEST_KUBECONFIG is not set)', () => {})
 
 describe('against an API server', () => {
   test('a retreat costs one request and needs no fresh cache', async () => {
-    const { server, client, reader, sync } = await cluster()
+    const { server, client, reader, sync } = await sandbox()
     await client.create(
       resources.virtualServices,
       virtualService({ http: routesWith({ primary: { v1: 90, v2: 10 } }) }),
@@ -142,7 +155,7 @@ describe('against an API server', () => {
   })
 
   test('fifty concurrent writers cannot keep a retreat from happening', async () => {
-    const { client, reader, sync } = await cluster()
+    const { client, reader, sync } = await sandbox()
     const route = [to('v1', 90), to('v2', 10)]
     await client.create(resources.virtualServices, virtualService({ http: [{ name: 'primary', route }] }))
     await sync()
@@ -160,7 +173,7 @@ describe('against an API server', () => {
   })
 
   test('an unreachable server is worth another try', async () => {
-    const { server, client, reader, sync } = await cluster()
+    const { server, client, reader, sync } = await sandbox()
     await client.create(
       resources.virtualServices,
       virtualService({ http: routesWith({ primary: { v1: 90, v2: 10 } }) }),
