@@ -1,7 +1,7 @@
 import { parseGoFloat } from './go-number.ts'
 
 /** One line of a scrape; `timeMs` is set when the target wrote an explicit timestamp. */
-interface ExposedSample {
+export interface ExposedSample {
   /** The line up to the value: equal text is the same series. */
   series: string
   labels: [string, string][]
@@ -23,8 +23,8 @@ export interface Exposition {
 
 /** A scrape body that is not Prometheus text format; the message names the line. */
 export class ExpositionError extends Error {
-  /** How many samples were read before; Prometheus counts them as scraped all the same. */
-  samplesBefore = 0
+  /** The samples read before the bad line. */
+  samplesBefore: ExposedSample[] = []
 }
 
 const metricName = /[a-zA-Z_:][a-zA-Z0-9_:]*/y
@@ -50,7 +50,7 @@ export function parseExposition(text: string): Exposition {
       if (content.startsWith('#')) readComment(content, metadata, lineNumber)
       else samples.push(readSample(line, lineNumber))
     } catch (error) {
-      if (error instanceof ExpositionError) error.samplesBefore = samples.length
+      if (error instanceof ExpositionError) error.samplesBefore = samples
       throw error
     }
   }

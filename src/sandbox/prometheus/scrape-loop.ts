@@ -1,5 +1,11 @@
 import type { Runtime } from '../../runtime.ts'
-import { type Exposition, ExpositionError, type MetricMetadata, parseExposition } from './exposition.ts'
+import {
+  type ExposedSample,
+  type Exposition,
+  ExpositionError,
+  type MetricMetadata,
+  parseExposition,
+} from './exposition.ts'
 import type { Labels } from './labels.ts'
 import type { Store } from './store.ts'
 import { storedLabels, type Target, targetLabels } from './target.ts'
@@ -52,19 +58,19 @@ export class ScrapeLoop {
     const started = this.#runtime.monotonic()
     let exposition: Exposition | undefined
     let lastError = ''
-    let count = 0
+    let seen: readonly ExposedSample[] = []
     try {
       exposition = parseExposition(await this.#read(timeoutMs, signal))
-      count = exposition.samples.length
+      seen = exposition.samples
     } catch (error) {
       lastError = error instanceof Error ? describe(error) : String(error)
-      if (error instanceof ExpositionError) count = error.samplesBefore
+      if (error instanceof ExpositionError) seen = error.samplesBefore
     }
     if (signal.aborted) return
     const seconds = (this.#runtime.monotonic() - started) / 1000
-    const added = this.#storeSamples(exposition, timeMs)
+    const added = this.#storeSamples(seen, exposition !== undefined, timeMs)
     if (exposition) this.metadata = exposition.metadata
-    this.#report(timeMs, [exposition ? 1 : 0, seconds, count, count, added])
+    this.#report(timeMs, [exposition ? 1 : 0, seconds, seen.length, seen.length, added])
     Object.assign(this.status, {
       health: exposition ? 'up' : 'down',
       lastError,
@@ -80,16 +86,20 @@ export class ScrapeLoop {
     this.#shown.clear()
   }
 
-  #storeSamples(exposition: Exposition | undefined, timeMs: number): number {
+  /**
+   * Stores what was seen and ends what was not. Of a scrape that failed at a bad line nothing is stored, but, as in
+   * Prometheus, the series before that line count as seen. Answers how many series are new.
+   */
+  #storeSamples(seen: readonly ExposedSample[], valid: boolean, timeMs: number): number {
     const shown = new Map<string, Labels>()
     const known = new Map<string, Labels>()
     let added = 0
-    for (const sample of exposition?.samples ?? []) {
+    for (const sample of seen) {
       const labels =
         this.#known.get(sample.series) ?? storedLabels(sample.labels, this.labels, this.target.honorLabels ?? false)
       known.set(sample.series, labels)
-      if (!this.#shown.has(labels.key) && !shown.has(labels.key)) added++
-      this.#store.append(labels, sample.timeMs ?? timeMs, sample.value)
+      if (valid && !this.#shown.has(labels.key) && !shown.has(labels.key)) added++
+      if (valid) this.#store.append(labels, sample.timeMs ?? timeMs, sample.value)
       // A target that writes its own timestamps decides itself when its series end.
       if (sample.timeMs === undefined) shown.set(labels.key, labels)
     }
@@ -128,7 +138,7 @@ export class ScrapeLoop {
   async #fetch(signal: AbortSignal): Promise<string> {
     const { target } = this
     if (target.read) return await target.read()
-    const headers = { accept: 'text/plain;version=0.0.4;q=0.5,*/*;q=0.1', 'user-agent': 'Prometheus/2.42.0' }
+    const headers = { accept: 'text/plain;version=0.0.4;q=0.5,*/*;q=0.1', 'user-agent': 'Prometheus/2.42.0 (sandbox)' }
     const response = await fetch(target.url, { headers, signal })
     if (response.status !== 200) {
       await response.body?.cancel()

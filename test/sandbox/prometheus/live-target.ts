@@ -6,15 +6,17 @@ import type { AddressInfo } from 'node:net'
 export interface LiveTarget {
   address: string
   url: string
-  scrapes: number
+  /** How often each scraper, by its user agent, has asked. */
+  scrapes: Map<string, number>
   body: string
   status: number
   stop(): Promise<void>
 }
 
 export async function startLiveTarget(body: string): Promise<LiveTarget> {
-  const server = createServer((_, response) => {
-    target.scrapes++
+  const server = createServer((request, response) => {
+    const agent = request.headers['user-agent'] ?? ''
+    target.scrapes.set(agent, (target.scrapes.get(agent) ?? 0) + 1)
     response.writeHead(target.status, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' })
     response.end(target.body)
   })
@@ -24,7 +26,7 @@ export async function startLiveTarget(body: string): Promise<LiveTarget> {
   const target: LiveTarget = {
     address: `127.0.0.1:${port}`,
     url: `http://127.0.0.1:${port}/metrics`,
-    scrapes: 0,
+    scrapes: new Map(),
     body,
     status: 200,
     async stop() {
