@@ -39,6 +39,10 @@ export interface CollectionServer extends ScriptedServer {
   /** Only this many of the newest changes can be watched from; older versions are 410. */
   history: number
   served: boolean
+  /** Accepts watches only to end them. */
+  endsWatches: boolean
+  /** Tells every open watch how far the collection is. Returns that version. */
+  bookmark(): string
   /** Watches open now. */
   watching(): number
 }
@@ -92,6 +96,10 @@ export async function startCollectionServer(random: () => number): Promise<Colle
     }
     response.writeHead(200, { 'content-type': 'application/json' })
     response.flushHeaders()
+    if (server.endsWatches) {
+      response.end()
+      return
+    }
     const entry = { response, namespace, silent: false }
     watches.add(entry)
     response.on('close', () => watches.delete(entry))
@@ -135,6 +143,12 @@ export async function startCollectionServer(random: () => number): Promise<Colle
     faults: noFaults,
     history: 1000,
     served: true,
+    endsWatches: false,
+    bookmark() {
+      const object = { kind: 'Pod', apiVersion: 'v1', metadata: { resourceVersion: String(version) } }
+      for (const { response } of watches) response.write(`${JSON.stringify({ type: 'BOOKMARK', object })}\n`)
+      return String(version)
+    },
     watching: () => watches.size,
   })
   return server
