@@ -1,0 +1,223 @@
+import { isDeepStrictEqual } from 'node:util'
+import { parseDuration } from '../api/duration.ts'
+import {
+  type RolloutSourceSpec,
+  type RolloutSourceStatus,
+  rolloutSourceSpec,
+  rolloutSourceStatus,
+} from '../api/rolloutsource.ts'
+import type { Problem } from '../errors.ts'
+import { delayOf } from '../kube/backoff.ts'
+import type { KubeClient } from '../kube/client.ts'
+import { asKubeError } from '../kube/kube-error.ts'
+import type { KubeObject } from '../kube/object.ts'
+import { resources } from '../kube/resources.ts'
+import type { Runtime } from '../runtime.ts'
+import { fieldManager, type RouteOwners } from './apply.ts'
+import type { Branches } from './branch.ts'
+import { type Credentials, credentialsOf } from './credentials.ts'
+import { type SourceRef, sourceRef } from './source-ref.ts'
+import { nextStatus, type SourceOutcome } from './source-status.ts'
+import { synchronise } from './sync.ts'
+
+export interface SourceOptions {
+  client: KubeClient
+  branches: Branches
+  runtime: Runtime
+  /** Rollouts that the cluster knows, by the route they own. */
+  owners: RouteOwners
+  /** Asked before every write to the cluster. */
+  mayWrite?: () => boolean
+  /** The source is usable, or usable in another way than before. */
+  onReady?: (source: SourceRef) => void
+  onError?: (error: unknown) => void
+}
+
+/** The loop of one RolloutSource: read the branch, make the cluster what it says, say what came of it. */
+export interface SourceLoop {
+  /** What the recorder needs; undefined until the Secret was read, or while the spec cannot work. */
+  readonly ref: SourceRef | undefined
+  /** Why `ref` is undefined, when it is known. */
+  readonly problem: Problem | undefined
+  /** The object has changed; a new generation is looked at immediately. */
+  update(object: KubeObject): void
+  /** Look now: a webhook says that there is news. */
+  poke(): void
+  /** Our own push, for status. */
+  pushed(commit: string, at: number): void
+  stop(): Promise<void>
+}
+
+/** Every so many intervals an unchanged commit is applied again, against drift. */
+const driftIntervals = 10
+const retry = { initialMs: 1_000, maxMs: 60_000 }
+
+export function runSource(options: SourceOptions, first: KubeObject): SourceLoop {
+  const { client, branches, runtime, onReady, onError, mayWrite = () => true } = options
+  const stopping = new AbortController()
+  let object = first
+  let ref: SourceRef | undefined
+  let problem: Problem | undefined
+  let wake = new AbortController()
+  let done: { tip: string; generation: number; looks: number; retry: boolean } | undefined
+  let failures = 0
+  let lastPush: { commit: string; at: string } | undefined
+  let status: RolloutSourceStatus = rolloutSourceStatus.safeParse(first.status ?? {}).data ?? {}
+
+  async function look(): Promise<{ waitMs: number }> {
+    const current = object
+    const generation = current.metadata.generation ?? 0
+    const parsed = rolloutSourceSpec.safeParse(current.spec)
+    if (!parsed.success) {
+      const [issue] = parsed.error.issues
+      const field = ['spec', ...(issue?.path ?? [])].join('.')
+      ref = undefined
+      problem = { reason: 'InvalidSpec', message: `${field} ${issue?.message ?? 'is wrong'}`, field }
+      await report(current, generation, { kind: 'problem', problem, transient: false })
+      return { waitMs: retry.maxMs }
+    }
+    const spec = parsed.data
+    const intervalMs = parseDuration(spec.interval)
+    if (spec.suspend) {
+      ref = undefined
+      problem = {
+        reason: 'SourceMissing',
+        message: `RolloutSource ${current.metadata.name} is suspended`,
+        field: 'spec.suspend',
+      }
+      await report(current, generation, { kind: 'suspended' })
+      return { waitMs: intervalMs }
+    }
+    const outcome = await outcomeOf(current, spec, generation)
+    if (stopping.signal.aborted) return { waitMs: 0 }
+    await report(current, generation, outcome)
+    const again = outcome.kind === 'problem' ? outcome.transient : (outcome.result?.retry ?? done?.retry ?? false)
+    failures = again ? failures + 1 : 0
+    return { waitMs: again ? Math.min(intervalMs, delayOf(retry, failures - 1, runtime.random)) : intervalMs }
+  }
+
+  async function outcomeOf(current: KubeObject, spec: RolloutSourceSpec, generation: number): Promise<SourceOutcome> {
+    const secret = await credentials(current, spec)
+    if (!secret.ok) {
+      ref = undefined
+      problem = secret.problem
+      return { kind: 'problem', problem, transient: true }
+    }
+    const source = sourceRef(current.metadata, spec, secret.credentials)
+    if (!isDeepStrictEqual(source, ref)) {
+      ref = source
+      problem = undefined
+      onReady?.(source)
+    }
+    const branch = branches.of(source)
+    const fetched = await branch.refresh(source.credentials)
+    if (!fetched.ok) return { kind: 'problem', problem: fetched.problem, transient: fetched.transient }
+    const { tip } = fetched
+    const synced = { kind: 'synced', tip, branch: source.branch, problem: notYet(spec) } as const
+    const quiet = done?.tip === tip && done.generation === generation && !done.retry && done.looks < driftIntervals
+    if (quiet || !mayWrite()) {
+      if (done) done.looks += 1
+      return synced
+    }
+    const inventory = status.inventory ?? []
+    const { owners } = options
+    const result = await synchronise({ client, branch, tip, source, spec, inventory, owners, mayWrite })
+    if (result.missing) return { kind: 'problem', problem: pathMissing(source), transient: true }
+    done = { tip, generation, looks: 0, retry: result.retry }
+    return { ...synced, result }
+  }
+
+  async function credentials(
+    current: KubeObject,
+    spec: RolloutSourceSpec,
+  ): Promise<{ ok: true; credentials?: Credentials } | { ok: false; problem: Problem }> {
+    if (!spec.secretRef) return { ok: true }
+    const { namespace } = current.metadata
+    const { name } = spec.secretRef
+    const secret = await client.get(resources.secrets, { namespace, name })
+    if (secret) return credentialsOf(secret, spec.url)
+    const message = `the Secret ${namespace}/${name} does not exist`
+    return { ok: false, problem: { reason: 'GitAuth', message, field: 'spec.secretRef' } }
+  }
+
+  async function report(current: KubeObject, generation: number, outcome: SourceOutcome): Promise<void> {
+    const now = new Date(runtime.now()).toISOString()
+    const next = nextStatus({ before: status, generation, outcome, lastPush, now })
+    if (isDeepStrictEqual(plain(next), plain(status)) || !mayWrite()) return
+    const { namespace, name } = current.metadata
+    const body = { status: withNulls(next) }
+    await client.patch(
+      resources.rolloutSources,
+      { namespace, name },
+      { type: 'merge', body },
+      { subresource: 'status', fieldManager },
+    )
+    status = next
+  }
+
+  async function run(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      wake = new AbortController()
+      let waitMs = retry.initialMs
+      try {
+        waitMs = (await look()).waitMs
+      } catch (error) {
+        if (stopping.signal.aborted) return
+        failures += 1
+        waitMs = delayOf(retry, failures - 1, runtime.random)
+        if (!asKubeError(error)?.isNotFound) onError?.(error)
+      }
+      const either = AbortSignal.any([stopping.signal, wake.signal])
+      await runtime.sleep(waitMs, either).catch(() => undefined)
+    }
+  }
+
+  const running = run()
+  return {
+    get ref() {
+      return ref
+    },
+    get problem() {
+      return problem
+    },
+    update(next) {
+      const changed =
+        next.metadata.generation !== object.metadata.generation || next.metadata.uid !== object.metadata.uid
+      object = next
+      if (changed) wake.abort()
+    },
+    poke: () => wake.abort(),
+    pushed(commit, at) {
+      lastPush = { commit, at: new Date(at).toISOString() }
+      wake.abort()
+    },
+    async stop() {
+      stopping.abort(new Error('the source was stopped'))
+      await running
+    },
+  }
+}
+
+function notYet(spec: RolloutSourceSpec): Problem | undefined {
+  if (spec.write.mode === 'PullRequest') {
+    return { reason: 'NotYet', message: 'pull requests are not opened yet', field: 'spec.write.mode' }
+  }
+  if (spec.write.signingKeyRef) {
+    return { reason: 'NotYet', message: 'commits are not signed yet', field: 'spec.write.signingKeyRef' }
+  }
+  return undefined
+}
+
+function pathMissing(source: SourceRef): Problem {
+  const message = `the branch ${source.branch} has no files under ${source.path}`
+  return { reason: 'GitPathMissing', message, field: 'spec.path' }
+}
+
+function plain(value: unknown): unknown {
+  return JSON.parse(JSON.stringify(value))
+}
+
+/** A merge patch keeps what it does not name: fields that are gone must be null. */
+function withNulls(status: RolloutSourceStatus): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(status).map(([key, value]) => [key, value ?? null]))
+}
