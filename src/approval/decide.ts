@@ -19,7 +19,8 @@ export interface Ruling {
  *
  * A decision counts when it names the digest of the question, was made before `expiresAt` by somebody who is named in
  * `allowed`, and fits its channel. One Reject that counts rejects. `required` different people approve; the same human
- * in two channels, joined by e-mail, is one. With `separationOfDuties`, at least one of them is surely no author.
+ * in two channels, joined by e-mail, is one. With `separationOfDuties`, at least one of them is surely no author;
+ * where the author is not known, nobody is.
  * Time alone never approves: at `expiresAt` a question that is still pending is Expired. A quorum that was complete
  * before then stays Approved, so that a controller that was down when the last one spoke does not lose the answer.
  */
@@ -97,6 +98,7 @@ function persons(decisions: readonly Decision[]): Decision[] {
 }
 
 function dutiesProblem(authors: readonly string[], people: readonly Decision[]): string | undefined {
+  if (authors.length === 0) return 'it is not known who made the change, so nobody can tell an approver from its author'
   const comparisons = people.map((person) => authors.map((author) => compareWithAuthor(person, author)))
   if (comparisons.some((list) => list.every((result) => result === 'Different'))) return undefined
   const unsure = people.filter((_, i) => !comparisons[i]?.includes('Same'))

@@ -40,7 +40,7 @@ export function displayName(speaker: Speaker): string {
  * `group:` matches Kubernetes groups only, `slack-user:` and `slack-group:` ids of Slack only: a name in one channel
  * gives no rights in another.
  */
-export function names(entry: string, speaker: Speaker): boolean {
+function names(entry: string, speaker: Speaker): boolean {
   const colon = entry.indexOf(':')
   const kind = entry.slice(0, colon)
   const value = entry.slice(colon + 1)

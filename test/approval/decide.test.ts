@@ -181,6 +181,12 @@ describe('separation of duties', () => {
     expect(strict(['user:someone'], [kubernetes('root')]).state).toBe('Approved')
   })
 
+  test('where nobody knows who made the change, nobody is known to be somebody else', () => {
+    const ruling = strict([], [kubernetes('root'), slack('U1', { email: 'sam@example.com' })], 2)
+    expect(ruling.state).toBe('Pending')
+    expect(ruling.message).toContain('it is not known who made the change')
+  })
+
   test('somebody without an address cannot be told from an author who has one', () => {
     const ruling = strict(['dana@example.com'], [slack('U1')])
     expect(ruling.state).toBe('Pending')
