@@ -29,13 +29,15 @@ export class ExpositionError extends Error {
 
 const metricName = /[a-zA-Z_:][a-zA-Z0-9_:]*/y
 const labelStart = /[ \t]*([a-zA-Z_][a-zA-Z0-9_]*)[ \t]*=[ \t]*"/y
-const labelValue = /((?:[^"\\]|\\.)*)"[ \t]*(,?)[ \t]*/y
+const labelValue = /((?:[^"\\]|\\.)*)"[ \t]*,?[ \t]*/y
+const closing = /[ \t]*\}/y
 const rest = /[ \t]*(\S+)(?:[ \t]+(-?\d+))?[ \t]*$/y
 const types = new Set(['counter', 'gauge', 'histogram', 'summary', 'untyped', 'unknown'])
 
 /**
  * Parses the Prometheus text format, version 0.0.4
  * (https://prometheus.io/docs/instrumenting/exposition_formats/#text-format-details).
+ * Stricter than Prometheus in one point: a line break inside a label value must be written as `\\n`.
  * As in Prometheus one bad line fails the whole scrape: throws `ExpositionError`.
  */
 export function parseExposition(text: string): Exposition {
@@ -58,12 +60,13 @@ export function parseExposition(text: string): Exposition {
 }
 
 function readComment(line: string, metadata: Map<string, MetricMetadata>, lineNumber: number): void {
-  const match = /^#[ \t]+(HELP|TYPE|UNIT)[ \t]+([a-zA-Z_:][a-zA-Z0-9_:]*)(?:[ \t]+(.*))?$/.exec(line)
+  const match = /^#[ \t]+(HELP|TYPE)[ \t]+([^ \t]+)(?:[ \t]+(.*))?$/.exec(line)
   if (!match) return
   const [, keyword, name, value = ''] = match
+  if (!/^[a-zA-Z_:][a-zA-Z0-9_:]*$/.test(name!)) throw at(lineNumber, `${JSON.stringify(name)} is not a metric name`)
   const known = metadata.get(name!) ?? { type: 'unknown', help: '', unit: '' }
   if (keyword === 'HELP') known.help = value.replace(/\\([\\n])/g, (_, c) => (c === 'n' ? '\n' : '\\'))
-  else if (keyword === 'TYPE') {
+  else {
     if (!types.has(value.trim())) throw at(lineNumber, `invalid metric type ${JSON.stringify(value)}`)
     known.type = value.trim() === 'untyped' ? 'unknown' : value.trim()
   }
@@ -90,21 +93,20 @@ function readSample(line: string, lineNumber: number): ExposedSample {
   }
 }
 
+/** Reads up to the closing brace and answers the position after it. A missing comma is forgiven, as in Prometheus. */
 function readLabels(line: string, from: number, labels: [string, string][], lineNumber: number): number {
   let position = from
-  let more = true
   for (;;) {
-    const end = /[ \t]*\}/y
-    end.lastIndex = position
-    if (end.test(line)) return end.lastIndex
+    closing.lastIndex = position
+    if (closing.test(line)) return closing.lastIndex
     labelStart.lastIndex = position
-    const start = more ? labelStart.exec(line) : null
-    if (!start) throw at(lineNumber, `expected a label or "}" at column ${position + 1}`)
+    const name = labelStart.exec(line)?.[1]
+    if (!name) throw at(lineNumber, `expected a label or "}" at column ${position + 1}`)
     labelValue.lastIndex = labelStart.lastIndex
     const value = labelValue.exec(line)
-    if (!value) throw at(lineNumber, `the value of label ${start[1]} does not end`)
-    labels.push([start[1]!, unquote(value[1]!)])
-    more = value[2] === ','
+    if (!value) throw at(lineNumber, `the value of label ${name} does not end`)
+    if (labels.some(([known]) => known === name)) throw at(lineNumber, `label ${name} is written twice`)
+    labels.push([name, unquote(value[1]!)])
     position = labelValue.lastIndex
   }
 }

@@ -25,7 +25,7 @@ export interface SandboxPrometheus {
   /** The base URL, without a trailing slash. */
   url: string
   store: Store
-  /** Adds a sample as if it had been scraped. Times are milliseconds and rise within a series. */
+  /** Adds a sample as if it had been scraped. Times are milliseconds, rise within a series, and lie within the retention. */
   append(labels: Readonly<Record<string, string>>, timeMs: number, value: number): void
   /** Answers a query without HTTP and untouched by faults; throws `QueryError`. */
   query(expr: string, timeMs: number): QueryResult

@@ -35,7 +35,9 @@ describe('the text exposition format', () => {
   test.each([
     ['x 1\ny\n', 'line 2'],
     ['x{a="b} 1\n', 'label a does not end'],
-    ['x{a="b" c="d"} 1\n', 'column'],
+    ['x{a="b",,} 1\n', 'column'],
+    ['x{a="b",a="c"} 1\n', 'label a is written twice'],
+    ['# TYPE 9x counter\n', 'not a metric name'],
     ['x{a=b} 1\n', 'column'],
     ['x{ 1\n', 'column'],
     ['x 1 2 3\n', 'after x'],

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type SandboxPrometheus, startPrometheus } from '../../../src/sandbox/prometheus/server.ts'
 import type { Target } from '../../../src/sandbox/prometheus/target.ts'
 import { type RealPrometheus, realPrometheusInstalled, startRealPrometheus } from '../../conformance/prometheus-real.ts'
-import { type Answer, ask, difference } from './answers.ts'
+import { type Answer, ask, differenceNow } from './answers.ts'
 import { type LiveTarget, startLiveTarget } from './live-target.ts'
 
 const intervalMs = 300
@@ -84,7 +84,7 @@ describe.skipIf(!(await realPrometheusInstalled()))('scraping the same target as
       ])
       const rows = 'rows' in own ? [...own.rows.keys()] : []
       const names = [...new Set(rows.map((key) => /\["__name__","(\w+)"\]/.exec(key)?.[1] ?? key))].sort()
-      const differs = withoutTimes(theirs, own)
+      const differs = differenceNow(theirs, own)
       if (differs === undefined && holds(names)) return names
       last = differs ?? `both show ${names}`
       await sleep(intervalMs / 2)
@@ -154,11 +154,3 @@ describe.skipIf(!(await realPrometheusInstalled()))('scraping the same target as
     expect(await agreed()).toEqual(['own_time'])
   })
 })
-
-/** Both were asked "now", which is not the same millisecond. */
-function withoutTimes(theirs: Answer, own: Answer): string | undefined {
-  for (const answer of [theirs, own]) {
-    if ('rows' in answer) for (const points of answer.rows.values()) for (const point of points) point[0] = 0
-  }
-  return difference(theirs, own, 0)
-}

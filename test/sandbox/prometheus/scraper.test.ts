@@ -122,6 +122,20 @@ describe('a scraper in simulated time', () => {
     await scraper.stop()
   })
 
+  test('fails as a whole at a bad line: the series before it go on, the others end', async () => {
+    let body = 'x 1\ny 1\n'
+    const { runtime, scraper, query, times } = setUp([pod(() => body)])
+    await runtime.advance(10_000)
+    body = 'x 2\ny two\n'
+    await runtime.advance(10_000)
+    expect(query('up', 20_000)).toEqual([0])
+    expect(query('x', 20_000)).toEqual([1])
+    expect(times('x')).toEqual([2000])
+    expect(query('y', 20_000)).toEqual([])
+    expect(scraper.active()[0]!.status.lastError).toBe('line 2: expected a value and an optional timestamp after y')
+    await scraper.stop()
+  })
+
   test('lets samples grow old while it is stopped, and marks nothing stale', async () => {
     const { runtime, world, scraper, query } = setUp([pod(() => 'x 1\n')])
     await runtime.advance(15_000)
