@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 import type { RolloutSpec } from '../api/rollout.ts'
-import type { PendingCommit } from '../api/status.ts'
+import type { PendingCommit, RolloutStatus } from '../api/status.ts'
 import type { Approvals } from '../approval/approvals.ts'
 import type { KubeClient } from '../kube/client.ts'
 import type { EventRecorder } from '../kube/events.ts'
@@ -26,8 +26,10 @@ export interface RolloutRef {
 
 /** What one Rollout sees of Git, and how it hands over commits. */
 export interface GitPort {
-  observe(rollout: KubeObject, spec: RolloutSpec): GitObservation
-  submit(rollout: KubeObject, spec: RolloutSpec, entry: PendingCommit, memory: StateFile): void
+  observe(rollout: KubeObject, spec: RolloutSpec, status: RolloutStatus): GitObservation
+  submit(rollout: KubeObject, spec: RolloutSpec, status: RolloutStatus, entry: PendingCommit, memory: StateFile): void
+  /** The Rollout is gone. */
+  forget(key: string): void
 }
 
 /** Tells people; never waits and never throws. Questions are shown when the Approval object appears. */
@@ -50,6 +52,8 @@ export interface Context {
   metrics: Metrics
   runtime: Runtime
   log: Logger
+  /** When a verdict of breach first came in, monotonic ms, until the weight is 0. */
+  breaches: Map<string, number>
   /** Remembers which Deployments a Rollout looks at, so that changes of their pods wake it. */
   interest(key: string, deployments: readonly string[]): void
   /** An older Rollout on the same route, by its key. */

@@ -80,18 +80,22 @@ export async function startController(config: ControllerConfig, parts: Controlle
   const feed = createAnalysisFeed({
     analyst,
     runtime,
-    onLook: (key, breached) => queue.add(key, { urgent: breached }),
+    onLook: (key, breached) => {
+      if (breached && !breaches.has(key)) breaches.set(key, runtime.monotonic())
+      queue.add(key, { urgent: breached })
+    },
     onError: (key, error) => log.error({ rollout: key, err: error }, 'analysis stopped'),
   })
+  const breaches = new Map<string, number>()
   const sources = createSources({
     client,
     caches,
     runtime,
     log,
     metrics,
-    config,
-    clusterName: () => clusterNameOf(client, config.clusterName),
-    isLeader: () => elector?.isLeaderNow() ?? true,
+    workDir: config.workDir,
+    takeOver: config.takeOver,
+    mayWrite: () => context.isLeader(),
     onChange: (rollout) => queue.add(rollout),
   })
   const context: Context = {
@@ -111,6 +115,7 @@ export async function startController(config: ControllerConfig, parts: Controlle
     metrics,
     runtime,
     log,
+    breaches,
     interest: (key, deployments) => triggers.interest(key, deployments),
     rivalOf: (rollout, spec) =>
       findRival(router, caches.of('rollouts').byIndex('namespace', rollout.metadata.namespace ?? ''), rollout, spec),
@@ -145,10 +150,10 @@ export async function startController(config: ControllerConfig, parts: Controlle
   }
 
   let working: Promise<void> | undefined
-  function lead(): void {
+  function lead(cluster: string): void {
     metrics.leader(true)
     recorder.reset()
-    sources.start()
+    sources.start(cluster)
     for (const rollout of caches.of('rollouts').list())
       queue.add(`${rollout.metadata.namespace}/${rollout.metadata.name}`)
     if (working) return
@@ -173,7 +178,7 @@ export async function startController(config: ControllerConfig, parts: Controlle
         log,
         lease: { namespace: config.leaseNamespace, name: 'sluice' },
         identity: `${config.identity}_${randomUUID()}`,
-        onElected: lead,
+        onElected: () => lead(cluster),
         onLost: (reason) => {
           metrics.leader(false)
           parts.onLost?.(reason)
@@ -196,10 +201,12 @@ export async function startController(config: ControllerConfig, parts: Controlle
   })
   tick().catch(() => undefined)
   caches.start()
-  const synced = caches.synced(stopped.signal).then(() => {
-    log.info({ rollouts: caches.of('rollouts').list().length, listen: server.url }, 'synced')
+  let cluster = ''
+  const synced = caches.synced(stopped.signal).then(async () => {
+    cluster = await clusterNameOf(client, config.clusterName)
+    log.info({ rollouts: caches.of('rollouts').list().length, listen: server.url, cluster }, 'synced')
     if (elector) elector.start()
-    else lead()
+    else lead(cluster)
   })
   synced.catch(() => undefined)
 

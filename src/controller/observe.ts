@@ -53,7 +53,7 @@ export function observe(c: Context, rollout: KubeObject, status: RolloutStatus):
     }),
     traffic: trafficOf(c, namespace, spec, status),
     analysis: request ? c.feed.latest(keyOf(rollout), request, c.runtime.now()) : { slis: [] },
-    git: c.git.observe(rollout, spec),
+    git: c.git.observe(rollout, spec, status),
     ...(approval ? { approval } : {}),
   }
 }

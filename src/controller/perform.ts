@@ -80,6 +80,11 @@ async function setWeight(
     }
     const result = await c.router.setWeight(spec.traffic, ref.namespace, effect)
     if (result.ok) {
+      const since = c.breaches.get(ref.key)
+      if (!forward && effect.weight === 0 && since !== undefined) {
+        c.metrics.breachToWeight(c.runtime.monotonic() - since)
+        c.breaches.delete(ref.key)
+      }
       if (result.changed)
         c.log.info(
           {

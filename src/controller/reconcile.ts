@@ -39,7 +39,7 @@ export async function reconcile(c: Context, key: string): Promise<Again> {
   if (spec && !failed) {
     // Only now: a commit must not be made before the status that owes it is recorded.
     for (const effect of decided.effects)
-      if (effect.kind === 'commit') c.git.submit(rollout, spec, effect.entry, effect.memory)
+      if (effect.kind === 'commit') c.git.submit(rollout, spec, status, effect.entry, effect.memory)
   }
   const request = spec && decided.measuring ? analysisRequest(rollout, spec, status) : undefined
   if (request) c.feed.follow(keyOf(rollout), request)
@@ -61,6 +61,8 @@ function withProblem(decided: Plan, problem: Problem): Plan['status'] {
 function forget(c: Context, key: string): undefined {
   c.feed.forget(key)
   c.recorder.forget(key)
+  c.git.forget(key)
+  c.breaches.delete(key)
   c.metrics.forgetRollout(key)
   return undefined
 }

@@ -71,7 +71,7 @@ export function createTriggers(rolloutsIn: (namespace: string) => KubeObject[]):
           return deployment ? [...(byDeployment.get(`${namespace}/${deployment}`) ?? [])] : []
         }
         case 'deployments': {
-          if (object && previous && object.metadata.generation === previous.metadata.generation) return []
+          if (object && previous && !rolls(object, previous)) return []
           const known = byDeployment.get(key)
           return known && object ? [...known] : all(namespace)
         }
@@ -94,6 +94,13 @@ function meantForUs(now: KubeObject, before: KubeObject): boolean {
       metadata.annotations,
       metadata.finalizers,
     ])
+  return view(now) !== view(before)
+}
+
+/** A new generation, or progress of a roll: pods of the old content may still answer under the version's name. */
+function rolls(now: KubeObject, before: KubeObject): boolean {
+  const view = (d: KubeObject) =>
+    canonicalJson([d.metadata.generation, ...['observedGeneration', 'replicas', 'updatedReplicas'].map((f) => fieldAt(d, 'status', f))])
   return view(now) !== view(before)
 }
 

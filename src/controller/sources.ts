@@ -1,0 +1,143 @@
+import { join } from 'node:path'
+import type { Logger } from 'pino'
+import type { RolloutSpec } from '../api/rollout.ts'
+import type { PendingCommit, RolloutStatus } from '../api/status.ts'
+import { createBranches } from '../git/branch.ts'
+import { createGitRecorder, type GitRecorder } from '../git/record.ts'
+import { createSources as createGitSources, type Sources as GitSources } from '../git/sources.ts'
+import type { KubeClient } from '../kube/client.ts'
+import { listAt, textAt } from '../kube/field.ts'
+import { type KubeObject, keyOf } from '../kube/object.ts'
+import type { StateFile } from '../plan/effects.ts'
+import type { GitObservation } from '../plan/observation.ts'
+import type { Runtime } from '../runtime.ts'
+import type { Metrics } from '../server/metrics.ts'
+import type { Caches } from './caches.ts'
+import type { GitPort } from './context.ts'
+
+/** Git as the controller uses it: every RolloutSource is read and applied, and Rollouts commit through it. */
+export interface Sources extends GitPort {
+  /** Reads and writes from now on. `cluster` names this cluster in state files. */
+  start(cluster: string): void
+  /** A RolloutSource was added, changed or removed. */
+  changed(key: string, object: KubeObject | undefined): void
+  /** A Rollout is gone. */
+  forget(key: string): void
+  stop(): Promise<void>
+}
+
+export interface SourcesOptions {
+  client: KubeClient
+  caches: Caches
+  runtime: Runtime
+  log: Logger
+  metrics: Metrics
+  workDir: string
+  takeOver: boolean
+  mayWrite: () => boolean
+  /** What Git says about a Rollout has changed. */
+  onChange: (rollout: string) => void
+}
+
+const off: GitObservation = { mode: 'Off', commits: 'Outcomes', results: {}, known: true }
+
+export function createSources(options: SourcesOptions): Sources {
+  const { client, caches, runtime, log, metrics, workDir, takeOver, mayWrite, onChange } = options
+  let running: { recorder: GitRecorder; sources: GitSources } | undefined
+  const onError = (error: unknown) => log.warn({ err: error }, 'git work failed')
+
+  /** Which routes of a VirtualService are owned by Rollouts: their weights are never applied from Git. */
+  function owners(namespace: string, virtualService: string): { routes?: string[] } | undefined {
+    const found = caches
+      .of('rollouts')
+      .byIndex('namespace', namespace)
+      .filter((rollout) => textAt(rollout, 'spec', 'traffic', 'istio', 'virtualService', 'name') === virtualService)
+    if (found.length === 0) return undefined
+    const routes = found.map((rollout) =>
+      listAt(rollout, 'spec', 'traffic', 'istio', 'virtualService', 'routes').map(String),
+    )
+    return routes.some((names) => names.length === 0) ? {} : { routes: routes.flat() }
+  }
+
+  function rolloutsOf(source: string): string[] {
+    const all = caches.of('rollouts').list()
+    return all.filter((rollout) => sourceKeyOf(rollout) === source).map((rollout) => keyOf(rollout))
+  }
+
+  function unavailable(problem: GitObservation['problem']): GitObservation {
+    return { mode: 'Push', commits: 'EveryStep', results: {}, known: false, ...(problem ? { problem } : {}) }
+  }
+
+  function refOf(rollout: KubeObject, spec: RolloutSpec, status: RolloutStatus) {
+    return {
+      namespace: rollout.metadata.namespace ?? '',
+      name: rollout.metadata.name,
+      spec,
+      ...(status.git?.accepted ? { accepted: status.git.accepted } : {}),
+    }
+  }
+
+  return {
+    observe(rollout, spec, status) {
+      const key = sourceKeyOf(rollout)
+      if (!spec.source || !key) return off
+      if (!running) return unavailable({ reason: 'GitUnreachable', message: 'Git has not been read yet' })
+      const found = running.sources.lookup(key)
+      if (found.state === 'unknown')
+        return unavailable({ reason: 'GitUnreachable', message: `RolloutSource ${key} has not been read yet` })
+      if (found.state === 'problem') return unavailable(found.problem)
+      if (found.source.write.mode === 'Off')
+        return {
+          ...running.recorder.observe(found.source, refOf(rollout, spec, status)),
+          mode: 'Off',
+          commits: 'Outcomes',
+        }
+      return running.recorder.observe(found.source, refOf(rollout, spec, status))
+    },
+    submit(rollout, spec, status, entry: PendingCommit, memory: StateFile) {
+      const found = running?.sources.lookup(sourceKeyOf(rollout) ?? '')
+      if (found?.state === 'ready') running?.recorder.submit(found.source, refOf(rollout, spec, status), entry, memory)
+    },
+    changed(key, object) {
+      if (object) running?.sources.set(object)
+      else running?.sources.remove(key)
+      for (const rollout of rolloutsOf(key)) onChange(rollout)
+    },
+    forget: (key) => running?.recorder.forget(key),
+    start(cluster) {
+      if (running) return
+      const branches = createBranches({ workDir: join(workDir, 'repositories'), runtime })
+      const recorder = createGitRecorder({ branches, runtime, identity: { cluster, takeOver }, onError })
+      const sources = createGitSources({
+        client,
+        branches,
+        runtime,
+        owners,
+        mayWrite,
+        onError,
+        onReady: (source) => {
+          for (const rollout of rolloutsOf(`${source.namespace}/${source.name}`)) onChange(rollout)
+        },
+      })
+      recorder.onChange(onChange)
+      recorder.onPush((source, commit, at) => {
+        metrics.gitPush('ok')
+        sources.pushed(source, commit, at)
+      })
+      running = { recorder, sources }
+      for (const object of caches.of('rolloutSources').list()) sources.set(object)
+    },
+    async stop() {
+      await running?.sources.stop()
+      await running?.recorder.stop()
+    },
+  }
+}
+
+/** `namespace/name` of the RolloutSource that a Rollout names. */
+function sourceKeyOf(rollout: KubeObject): string | undefined {
+  const name = textAt(rollout, 'spec', 'source', 'name')
+  return name === undefined
+    ? undefined
+    : `${textAt(rollout, 'spec', 'source', 'namespace') ?? rollout.metadata.namespace}/${name}`
+}
