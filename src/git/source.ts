@@ -91,7 +91,10 @@ export function runSource(options: SourceOptions, first: KubeObject): SourceLoop
     const outcome = await outcomeOf(current, spec, generation)
     if (stopping.signal.aborted) return { waitMs: 0 }
     await report(current, generation, outcome)
-    const again = outcome.kind === 'problem' ? outcome.transient : (outcome.result?.retry ?? done?.retry ?? false)
+    const again =
+      outcome.kind === 'problem'
+        ? outcome.transient
+        : outcome.kind === 'synced' && (outcome.result?.retry ?? done?.retry ?? false)
     failures = again ? failures + 1 : 0
     return { waitMs: again ? Math.min(intervalMs, delayOf(retry, failures - 1, runtime.random)) : intervalMs }
   }

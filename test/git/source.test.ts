@@ -1,0 +1,350 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { parse } from 'yaml'
+import { type RolloutSourceStatus, rolloutSourceSpec, rolloutSourceStatus } from '../../src/api/rolloutsource.ts'
+import { type Branches, createBranches } from '../../src/git/branch.ts'
+import { createGitRecorder } from '../../src/git/record.ts'
+import { createSources, type Sources } from '../../src/git/sources.ts'
+import { connect, type KubeClient } from '../../src/kube/client.ts'
+import { connectionTo } from '../../src/kube/connection.ts'
+import type { KubeObject, Resource } from '../../src/kube/object.ts'
+import { resources } from '../../src/kube/resources.ts'
+import { systemRuntime } from '../../src/runtime.ts'
+import { type ApiServer, startApiServer } from '../../src/sandbox/apiserver/index.ts'
+import {
+  eventually,
+  moveTo,
+  resultOf,
+  rolloutManifest,
+  rolloutRef,
+  shopFiles,
+  stateAt,
+  virtualService,
+} from './shop.ts'
+import { remoteWith, temporaryFolder } from './workbench.ts'
+
+let server: ApiServer
+let client: KubeClient
+const writes: string[] = []
+
+beforeAll(async () => {
+  server = await startApiServer({ rbac: false })
+  client = connect({ connection: connectionTo(server.url, { token: server.token() }), runtime: systemRuntime })
+  for (const file of readdirSync('crds')) {
+    await client.create(resources.customResourceDefinitions, parse(readFileSync(`crds/${file}`, 'utf8')))
+  }
+  server.onRequest((record) => {
+    if (!['get', 'list', 'watch'].includes(record.verb))
+      writes.push(`${record.verb} ${record.resource} ${record.name} ${record.user}`)
+  })
+})
+afterAll(async () => {
+  client.close()
+  await server.stop()
+})
+
+let namespace = ''
+let count = 0
+beforeEach(async () => {
+  count += 1
+  namespace = `team-${count}`
+  await makeNamespace(namespace)
+})
+
+async function makeNamespace(name: string): Promise<void> {
+  await client.create(resources.namespaces, { apiVersion: 'v1', kind: 'Namespace', metadata: { name } })
+}
+
+interface Running {
+  sources: Sources
+  branches: Branches
+  /** Looks once more and answers the status when the commit was looked at. */
+  status(accept: (status: RolloutSourceStatus) => boolean): Promise<RolloutSourceStatus>
+  poke(): void
+}
+
+async function run(url: string, spec: Record<string, unknown>): Promise<Running> {
+  const object: KubeObject = {
+    apiVersion: 'sluice.dev/v1alpha1',
+    kind: 'RolloutSource',
+    metadata: { name: 'config', namespace },
+    spec: { url, path: 'prod', interval: '1h', ...spec },
+  }
+  rolloutSourceSpec.parse(object.spec)
+  const created = await client.create(resources.rolloutSources, object)
+  const branches = createBranches({ workDir: temporaryFolder(), runtime: systemRuntime })
+  const sources = createSources({ client, branches, runtime: systemRuntime, owners: () => undefined })
+  onTestFinished(() => sources.stop())
+  sources.set(created)
+  const poke = () => sources.poke(() => true)
+  return {
+    sources,
+    branches,
+    poke,
+    async status(accept) {
+      const end = performance.now() + 10_000
+      for (;;) {
+        const live = await client.get(resources.rolloutSources, { namespace, name: 'config' })
+        const status = rolloutSourceStatus.parse(live?.status ?? {})
+        if (status.conditions && accept(status)) return status
+        if (performance.now() > end) throw new Error(`the status stays ${JSON.stringify(status)}`)
+        await systemRuntime.sleep(20)
+      }
+    },
+  }
+}
+
+const ready = (status: RolloutSourceStatus) => status.conditions?.find((c) => c.type === 'Ready')
+const at = (commit: string) => (status: RolloutSourceStatus) => status.lastSync?.commit === commit
+const get = (resource: Resource, name: string, ns = namespace) => client.get(resource, { namespace: ns, name })
+const configMap = (name: string, extra = '') =>
+  `apiVersion: v1\nkind: ConfigMap\nmetadata: { name: ${name} }\ndata: { a: "1" }\n${extra}`
+
+describe('apply: All', () => {
+  test('brings everything, with the source’s namespace where none is named, and says so', async () => {
+    const { remote, person } = await remoteWith({
+      'prod/a.yaml': configMap('one', `---\n${configMap('two')}`),
+      'prod/deep/b.json':
+        '{"apiVersion":"v1","kind":"List","items":[{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"three"}}]}',
+      'prod/README.md': '# {{ nothing }}',
+      'other/c.yaml': configMap('outside'),
+    })
+    const running = await run(remote.url, { apply: 'All' })
+    const status = await running.status(at(person.git('rev-parse', 'HEAD').trim()))
+    expect(status).toMatchObject({
+      message: expect.stringMatching(/^In step with main@[0-9a-f]{8}$/),
+      lastSync: { applied: 3, failed: 0 },
+    })
+    expect(ready(status)).toMatchObject({ status: 'True', observedGeneration: 1 })
+    for (const name of ['one', 'two', 'three']) expect(await get(resources.configMaps, name)).toBeDefined()
+    expect(await get(resources.configMaps, 'outside')).toBeUndefined()
+    expect(status.inventory).toEqual(['one', 'three', 'two'].map((name) => `/v1/configmaps/${namespace}/${name}`))
+  })
+
+  test('one bad file stops no other and is named with its line', async () => {
+    const { remote } = await remoteWith({
+      'prod/a.yaml': configMap('one'),
+      'prod/bad.yaml': 'apiVersion: v1\nkind: ConfigMap\nmetadata: [\n',
+      'prod/odd.yaml': 'apiVersion: v1\nkind: Service\nmetadata: { name: odd }\nspec: { ports: 7 }\n',
+      'prod/unknown.yaml': 'apiVersion: example.com/v1\nkind: Gadget\nmetadata: { name: g }\n',
+      'prod/z.yaml': configMap('two'),
+    })
+    const running = await run(remote.url, { apply: 'All' })
+    const status = await running.status((s) => (s.errors?.length ?? 0) >= 3)
+    expect(await get(resources.configMaps, 'two')).toBeDefined()
+    expect(status.errors?.map((e) => e.file).sort()).toEqual(['prod/bad.yaml', 'prod/odd.yaml', 'prod/unknown.yaml'])
+    expect(status.errors?.find((e) => e.file === 'prod/bad.yaml')?.line).toBeGreaterThanOrEqual(3)
+    expect(ready(status)).toMatchObject({ status: 'False', message: expect.stringContaining('prod/bad.yaml') })
+  })
+
+  test('prunes what is gone from Git, but nothing after a partial read', async () => {
+    const { remote, person } = await remoteWith({ 'prod/a.yaml': configMap('one'), 'prod/b.yaml': configMap('two') })
+    const running = await run(remote.url, { apply: 'All', prune: true })
+    await running.status(at(person.git('rev-parse', 'HEAD').trim()))
+    const broken = person.commit('Break', { 'prod/a.yaml': configMap('one'), 'prod/b.yaml': 'kind: [' })
+    running.poke()
+    const partial = await running.status(at(broken))
+    expect(await get(resources.configMaps, 'two')).toBeDefined()
+    expect(partial.inventory).toHaveLength(2)
+    const fixed = person.commit('Remove', { 'prod/b.yaml': '# nothing\n' })
+    running.poke()
+    expect(await running.status(at(fixed))).toMatchObject({
+      lastSync: { pruned: 1 },
+      inventory: [`/v1/configmaps/${namespace}/one`],
+    })
+    expect(await get(resources.configMaps, 'two')).toBeUndefined()
+    expect(await get(resources.configMaps, 'one')).toBeDefined()
+  })
+
+  test('a folder that vanishes prunes nothing', async () => {
+    const { remote, person } = await remoteWith({ 'prod/a.yaml': configMap('one'), 'x.txt': '' })
+    const running = await run(remote.url, { apply: 'All', prune: true })
+    await running.status(at(person.git('rev-parse', 'HEAD').trim()))
+    person.git('mv', 'prod', 'production')
+    person.git('commit', '--quiet', '-m', 'Move')
+    person.git('push', '--quiet', 'origin', 'HEAD:main')
+    running.poke()
+    const status = await running.status((s) => ready(s)?.reason === 'GitPathMissing')
+    expect(status.inventory).toHaveLength(1)
+    expect(await get(resources.configMaps, 'one')).toBeDefined()
+  })
+
+  test('stays in its namespaces, and acts as the ServiceAccount it is told to be', async () => {
+    const { remote, person } = await remoteWith({
+      'prod/a.yaml': configMap('mine'),
+      'prod/b.yaml': 'apiVersion: v1\nkind: ConfigMap\nmetadata: { name: theirs, namespace: kube-system }\n',
+      'prod/c.yaml': 'apiVersion: v1\nkind: Namespace\nmetadata: { name: brand-new }\n',
+    })
+    const running = await run(remote.url, { apply: 'All' })
+    const refused = await running.status(at(person.git('rev-parse', 'HEAD').trim()))
+    expect(refused.errors?.map((e) => e.object)).toEqual(['Namespace brand-new', 'ConfigMap kube-system/theirs'])
+    expect(await get(resources.configMaps, 'theirs', 'kube-system')).toBeUndefined()
+    expect(await get(resources.configMaps, 'mine')).toBeDefined()
+
+    writes.length = 0
+    const patch = { type: 'merge', body: { spec: { serviceAccountName: 'deployer' } } } as const
+    running.sources.set(
+      await client.patch(resources.rolloutSources, { namespace, name: 'config' }, patch, { fieldManager: 'test' }),
+    )
+    await running.status((s) => s.observedGeneration === 2)
+    expect(writes).toContain(`patch configmaps mine system:serviceaccount:${namespace}:deployer`)
+  })
+
+  test('a kustomization that only lists resources is followed, any other named', async () => {
+    const { remote, person } = await remoteWith({
+      'prod/kustomization.yaml': `namespace: ${namespace}\nresources: [../base, extra.yaml]\n`,
+      'prod/extra.yaml': configMap('extra'),
+      'prod/ignored.yaml': configMap('ignored'),
+      'base/a.yaml': 'apiVersion: v1\nkind: ConfigMap\nmetadata: { name: base, namespace: elsewhere }\n',
+    })
+    const running = await run(remote.url, { apply: 'All' })
+    await running.status(at(person.git('rev-parse', 'HEAD').trim()))
+    expect(await get(resources.configMaps, 'base')).toBeDefined()
+    expect(await get(resources.configMaps, 'extra')).toBeDefined()
+    expect(await get(resources.configMaps, 'ignored')).toBeUndefined()
+    const next = person.commit('Generate', {
+      'prod/kustomization.yaml': 'resources: [extra.yaml]\nconfigMapGenerator: []\n',
+    })
+    running.poke()
+    const status = await running.status(at(next))
+    expect(status.errors).toEqual([
+      { file: 'prod/kustomization.yaml', message: expect.stringContaining('configMapGenerator') },
+    ])
+  })
+})
+
+describe('owned weights', () => {
+  const inNamespace = (files: Record<string, string>) =>
+    Object.fromEntries(
+      Object.entries(files).map(([path, text]) => [
+        path,
+        text.replaceAll('namespace: shop', `namespace: ${namespace}`),
+      ]),
+    )
+  const weights = async () => {
+    const live = await get(resources.virtualServices, 'checkout')
+    return JSON.stringify(live?.spec).match(/"weight":\d+/g)
+  }
+
+  test('are never written from Git: the live ones stay, everything else changes', async () => {
+    const { remote, person } = await remoteWith(inNamespace(shopFiles()))
+    const running = await run(remote.url, { apply: 'All' })
+    await running.status(at(person.git('rev-parse', 'HEAD').trim()))
+    const ops = [
+      { op: 'replace', path: '/spec/http/0/route/0/weight', value: 60 },
+      { op: 'replace', path: '/spec/http/0/route/1/weight', value: 40 },
+    ] as const
+    await client.patch(
+      resources.virtualServices,
+      { namespace, name: 'checkout' },
+      { type: 'json', ops: [...ops] },
+      { fieldManager: 'sluice' },
+    )
+    const changed = inNamespace({
+      'prod/checkout-vs.yaml': virtualService(90, 10).replace('hosts: [checkout]', 'hosts: [checkout, shop]'),
+    })
+    const next = person.commit('Hosts', changed)
+    running.poke()
+    await running.status(at(next))
+    expect(await weights()).toEqual(['"weight":60', '"weight":40'])
+    expect((await get(resources.virtualServices, 'checkout'))?.spec).toMatchObject({ hosts: ['checkout', 'shop'] })
+  })
+
+  test('our own commit causes nothing but an apply without effect, and an unchanged tip no writes at all', async () => {
+    const { remote, person } = await remoteWith(inNamespace(shopFiles()))
+    const running = await run(remote.url, { apply: 'All' })
+    await running.status(at(person.git('rev-parse', 'HEAD').trim()))
+    const { sources, branches } = running
+    const git = createGitRecorder({ branches, runtime: systemRuntime, identity: { cluster: 'c', takeOver: false } })
+    onTestFinished(() => git.stop())
+    git.onPush((source, commit, when) => sources.pushed(source, commit, when))
+    const lookup = sources.lookup(`${namespace}/config`)
+    if (lookup.state !== 'ready') throw new Error(lookup.state)
+    const versions = async () => {
+      const objects = [await get(resources.virtualServices, 'checkout'), await get(resources.rollouts, 'checkout')]
+      return objects.map((object) => object?.metadata.resourceVersion)
+    }
+    const before = await versions()
+    const rollout = { ...rolloutRef(), namespace }
+    const entry = moveTo(50)
+    git.submit(lookup.source, rollout, entry, stateAt(50))
+    const done = await resultOf(git, lookup.source, rollout, entry.op)
+    if (done.state !== 'Done' || !done.sha) throw new Error(JSON.stringify(done))
+    const status = await running.status(at(done.sha))
+    expect(status).toMatchObject({ lastSync: { applied: 0, unchanged: 2 }, lastPush: { commit: done.sha } })
+    expect(await versions()).toEqual(before)
+    expect(await weights()).toEqual(['"weight":100', '"weight":0'])
+
+    await running.status((s) => s.lastPush !== undefined)
+    await systemRuntime.sleep(300)
+    writes.length = 0
+    running.poke()
+    await systemRuntime.sleep(500)
+    expect(writes).toEqual([])
+  })
+})
+
+test('apply: Rollouts leaves everything else alone; None applies nothing and still reads', async () => {
+  const files = { ...shopFiles(), 'prod/chart.yaml': 'a: {{ .x }}\n', 'prod/cm.yaml': configMap('one') }
+  const rollout = rolloutManifest('v2').replace(', namespace: shop', '')
+  const { remote, person } = await remoteWith({ ...files, 'prod/checkout.yaml': rollout })
+  const running = await run(remote.url, { apply: 'Rollouts' })
+  const status = await running.status(at(person.git('rev-parse', 'HEAD').trim()))
+  expect(status.inventory).toEqual([`sluice.dev/v1alpha1/rollouts/${namespace}/checkout`])
+  expect(status.errors ?? []).toEqual([])
+  expect(await get(resources.configMaps, 'one')).toBeUndefined()
+  const patch = { type: 'merge', body: { spec: { apply: 'None', prune: true } } } as const
+  running.sources.set(
+    await client.patch(resources.rolloutSources, { namespace, name: 'config' }, patch, { fieldManager: 'test' }),
+  )
+  await running.status((s) => s.observedGeneration === 2)
+  expect(await get(resources.rollouts, 'checkout')).toBeDefined()
+})
+
+test('a typo in a Rollout is refused with the file and the field', async () => {
+  const { remote } = await remoteWith({
+    'prod/r.yaml': rolloutManifest('v2').replace(', namespace: shop', '').replace('desired:', 'desird:'),
+  })
+  const running = await run(remote.url, {})
+  const status = await running.status((s) => (s.errors?.length ?? 0) > 0)
+  expect(status.errors).toMatchObject([{ file: 'prod/r.yaml', line: 1, message: expect.stringContaining('desird') }])
+})
+
+test('reads the Secret, recovers when it is corrected, and shows no password', async () => {
+  const credentials = { username: 'bot', password: 'hunter2-s3cret' }
+  const { remote } = await remoteWith({ 'prod/cm.yaml': configMap('one') }, { credentials })
+  const secret = (password: string): KubeObject => ({
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name: 'git', namespace },
+    data: { username: btoa('bot'), password: btoa(password) },
+  })
+  const running = await run(remote.url, { apply: 'All', secretRef: { name: 'git' } })
+  await running.status((s) => ready(s)?.reason === 'GitAuth' && ready(s)!.message.includes('does not exist'))
+  await client.create(resources.secrets, secret('wrong-s3cret'))
+  running.poke()
+  const wrong = await running.status((s) => ready(s)?.reason === 'GitAuth' && ready(s)!.message.includes('refused'))
+  await client.replace(resources.secrets, secret(credentials.password))
+  running.poke()
+  const right = await running.status((s) => ready(s)?.status === 'True')
+  expect(JSON.stringify([wrong, right])).not.toContain('s3cret')
+})
+
+test('what does not exist yet is said, not ignored', async () => {
+  const { remote } = await remoteWith({ 'prod/cm.yaml': configMap('one') })
+  const running = await run(remote.url, { apply: 'All', write: { mode: 'PullRequest', commits: 'Outcomes' } })
+  const status = await running.status((s) => ready(s)?.reason === 'NotYet')
+  expect(status.conditions?.find((c) => c.type === 'Stalled')?.status).toBe('True')
+  expect(await get(resources.configMaps, 'one')).toBeDefined()
+})
+
+test('a source nobody made, and one that was not looked at yet', async () => {
+  const { remote } = await remoteWith({ 'prod/cm.yaml': configMap('one') })
+  remote.faults.delayMs = 200
+  const running = await run(remote.url, {})
+  expect(running.sources.lookup('nobody/none')).toMatchObject({
+    state: 'problem',
+    problem: { reason: 'SourceMissing' },
+  })
+  await eventually(() => (running.sources.lookup(`${namespace}/config`).state === 'ready' ? true : undefined))
+})
