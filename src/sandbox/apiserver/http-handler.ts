@@ -27,6 +27,7 @@ export interface RequestRecord extends FaultTarget {
   method: string
   fieldManager: string | undefined
   dryRun: boolean
+  /** 0 when the connection was cut or left without an answer. */
   status: number
   /** Milliseconds until the answer was complete; for a watch, until its first byte. */
   ms: number
@@ -80,7 +81,7 @@ export function createHandler(parts: ServerParts, options: HandlerOptions) {
         method: exchange.method,
         fieldManager: exchange.query.get('fieldManager') ?? undefined,
         dryRun: exchange.query.get('dryRun') === 'All',
-        status: response.statusCode,
+        status: response.headersSent ? response.statusCode : 0,
         ms: parts.runtime.monotonic() - started,
       })
     }
@@ -204,12 +205,14 @@ function serveResource(request: ResourceRequest, parts: ServerParts, { snapshots
 }
 
 function authorize({ user, route, verb, type }: ResourceRequest, parts: ServerParts): void {
+  // As upstream, a namespace is asked for in itself.
+  const namespace = type.group === '' && type.plural === 'namespaces' ? route.name : route.namespace
   const attributes = {
     verb,
     group: route.group,
     resource: route.plural,
     ...(route.subresource ? { subresource: route.subresource } : {}),
-    ...(route.namespace ? { namespace: route.namespace } : {}),
+    ...(namespace ? { namespace } : {}),
     ...(route.name ? { name: route.name } : {}),
   }
   if (parts.authorizer.authorize(user, attributes).allowed) return

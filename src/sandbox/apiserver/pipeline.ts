@@ -40,17 +40,31 @@ export function timestamp(runtime: Runtime): string {
   return `${new Date(runtime.now()).toISOString().slice(0, 19)}Z`
 }
 
-export function createPipeline({ store, admission, runtime }: PipelineParts): Pipeline {
+export function createPipeline({ store, registry, admission, runtime }: PipelineParts): Pipeline {
   function live(type: ResourceType, key: ObjectKey): KubeObject {
-    const found = store.get(type.alias?.of ?? type, key)
+    const found = store.get(type, key)
     if (!found) throw notFound(type, key.name)
     return found
   }
 
-  function create(type: ResourceType, namespace: string | undefined, body: KubeObject, context: WriteContext) {
-    const ref = type.alias?.of ?? type
+  /** A second name for other objects is written under the first: the rules and the schema are those of what is stored. */
+  function aliased(type: ResourceType, context: WriteContext) {
+    if (!type.alias) return undefined
+    const target = registry.find(type.alias.of)
+    if (!target) throw new Error(`${type.plural}.${type.group} is another name of a resource that is not served`)
+    return { target, alias: type.alias, context: { ...context, version: target.storageVersion } }
+  }
+
+  function create(
+    type: ResourceType,
+    namespace: string | undefined,
+    body: KubeObject,
+    context: WriteContext,
+  ): KubeObject {
+    const other = aliased(type, context)
+    if (other) return create(other.target, namespace, other.alias.read(body), other.context)
     const version = versionOf(type, context.version) ?? storedVersion(type)
-    const object = clone(type.alias ? type.alias.read(body) : body)
+    const object = clone(body)
     object.metadata = isObject(object.metadata) ? object.metadata : { name: '' }
     const { metadata } = object
     if (metadata.resourceVersion) throw badRequest('resourceVersion should not be set on objects to be created')
@@ -85,17 +99,25 @@ export function createPipeline({ store, admission, runtime }: PipelineParts): Pi
     const causes = validateObject(type, version, object, undefined)
     if (causes.length > 0) throw invalid(type, metadata.name ?? '', causes)
     admission.validate(request)
-    if (store.get(ref, metadata)) throw alreadyExists(type, metadata.name)
+    if (store.get(type, metadata)) throw alreadyExists(type, metadata.name)
     object.apiVersion = apiVersionFor(type)
-    return context.dryRun ? object : store.put(ref, object)
+    return context.dryRun ? object : store.put(type, object)
   }
 
-  function update(type: ResourceType, key: ObjectKey, context: WriteContext, transform: Transform, tracked = false) {
-    const ref = type.alias?.of ?? type
+  function update(
+    type: ResourceType,
+    key: ObjectKey,
+    context: WriteContext,
+    transform: Transform,
+    tracked = false,
+  ): KubeObject {
+    const other = aliased(type, context)
+    if (other) {
+      return update(other.target, key, other.context, (found) => other.alias.read(transform(found)), tracked)
+    }
     const old = live(type, key)
     const version = versionOf(type, context.version) ?? storedVersion(type)
-    const proposed = transform(old)
-    const object = clone(type.alias && proposed !== old ? type.alias.read(proposed) : proposed)
+    const object = clone(transform(old))
     checkPreconditions(type, key, old, object)
     keepServerMetadata(object, old)
     decode(type, version, object, old, context)
@@ -127,14 +149,15 @@ export function createPipeline({ store, admission, runtime }: PipelineParts): Pi
     if (sameButTimes(object, old)) return old
     if (object.metadata.deletionTimestamp && (object.metadata.finalizers ?? []).length === 0 && !lingers(object)) {
       if (context.dryRun) return object
-      store.put(ref, object)
-      return store.remove(ref, key) ?? object
+      store.put(type, object)
+      return store.remove(type, key) ?? object
     }
-    return context.dryRun ? object : store.put(ref, object)
+    return context.dryRun ? object : store.put(type, object)
   }
 
-  function remove(type: ResourceType, key: ObjectKey, context: WriteContext, options: DeleteOptions) {
-    const ref = type.alias?.of ?? type
+  function remove(type: ResourceType, key: ObjectKey, context: WriteContext, options: DeleteOptions): KubeObject {
+    const other = aliased(type, context)
+    if (other) return remove(other.target, key, other.context, options)
     const old = live(type, key)
     const { uid, resourceVersion } = options.preconditions ?? {}
     if (uid !== undefined && uid !== old.metadata.uid) {
@@ -160,15 +183,14 @@ export function createPipeline({ store, admission, runtime }: PipelineParts): Pi
     admission.validate(request)
     const marked = markForDeletion(type, old, options, timestamp(runtime))
     if (context.dryRun) return marked ?? old
-    if (!marked) return store.remove(ref, key) ?? old
-    return equal(marked, old) ? old : store.put(ref, marked)
+    if (!marked) return store.remove(type, key) ?? old
+    return equal(marked, old) ? old : store.put(type, marked)
   }
 
   return { create, update, remove }
 }
 
 function apiVersionFor(type: ResourceType): string {
-  if (type.alias) return 'v1'
   return type.group === '' ? type.storageVersion : `${type.group}/${type.storageVersion}`
 }
 

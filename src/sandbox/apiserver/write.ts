@@ -11,7 +11,7 @@ import { timestamp } from './pipeline.ts'
 import { inVersion, type WriteContext } from './request-context.ts'
 import { apiVersionIn, storedVersion, versionOf } from './resource-type.ts'
 import type { ResourceRequest, ServerParts } from './server-parts.ts'
-import { ApiError, badRequest, type StatusBody } from './status.ts'
+import { ApiError, badRequest, forbidden, type StatusBody } from './status.ts'
 import { strategicPatch } from './strategic-patch.ts'
 import { writeContext } from './write-context.ts'
 
@@ -139,6 +139,16 @@ function handleApply(request: ResourceRequest, parts: ServerParts, text: Buffer,
         'Conflict',
         `uid mismatch: the provided object specified uid ${config.metadata.uid}, and no existing object was found`,
       )
+    // As upstream, applying what does not exist needs the permission to create it.
+    const attributes = { verb: 'create', group: type.group, resource: type.plural, name }
+    const allowed = parts.authorizer.authorize(request.user, {
+      ...attributes,
+      ...(route.namespace ? { namespace: route.namespace } : {}),
+    })
+    if (!allowed.allowed) {
+      const why = `User "${request.user.username}" cannot create resource "${type.plural}" in API group "${type.group}"`
+      throw forbidden(type, name, why)
+    }
     const created = applyConfiguration(type, version, undefined, apply, context)
     const tracked = { ...context, tracked: true }
     sendObject(request, parts, 201, parts.pipeline.create(type, route.namespace, created, tracked))
