@@ -131,6 +131,10 @@ describe('range queries', () => {
 })
 
 describe('what is not supported', () => {
+  test('a subquery with too many steps is refused before it holds up the process', () => {
+    expect(() => at(new Store(), 'sum_over_time(x[10y:1ms])', 0)).toThrow('too many samples')
+  })
+
   test.each(refusedQueries)('%s is refused by name, not answered', (query) => {
     const refusal = (() => {
       try {

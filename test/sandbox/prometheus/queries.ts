@@ -1,5 +1,12 @@
 /** Answered bit by bit like Prometheus 2.42, errors included. */
 export const exactQueries = [
+  '# leading\nflat',
+  'count( # inside\nflat # trailing\n)',
+  'flat{zone="e", # inside\n}',
+  'label_replace(flat, "a", "#", "", "")',
+  "label_replace(flat, 'a', '\\'#', '', '') # x",
+  'label_replace(flat, "a", `#`, "", "")',
+  '"unterminated # x',
   'rate((label_replace(req_total @ 1700000900, "pod", "x$1", "zone", "(.*)"))[15s:])',
   'req_total',
   'req_total{code="500"}',

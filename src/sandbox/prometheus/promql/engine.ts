@@ -5,10 +5,14 @@ import type { Aggregate, Binary, Expr, Subquery, Unary } from './ast.ts'
 import { scalarBinary, vectorBinary, vectorScalarBinary } from './binary.ts'
 import { call } from './call.ts'
 import { typeOf } from './check.ts'
+import { executionError } from './error.ts'
 import { type RangeVector, selectInstants, selectRange } from './select.ts'
 import { instantAt, type QueryBounds, referenceTime, type Timeline, timelineOf } from './timeline.ts'
 import { usesAt, variesByStep } from './unsettled.ts'
 import { assertDistinct, type Matrix, overSteps, type StepSeries, vectorAt } from './value.ts'
+
+/** One subquery may not hold up the process for minutes; Prometheus limits its samples for the same reason. */
+const mostSubquerySteps = 1_000_000
 
 /** Evaluates a checked scalar or instant-vector expression over a timeline, after the engine of Prometheus 2.42. */
 export class Engine {
@@ -67,6 +71,9 @@ export class Engine {
     const first = referenceTime(subquery, timeline.startMs, this.bounds) - subquery.rangeMs
     const last = referenceTime(subquery, instantAt(timeline, timeline.count - 1), this.bounds)
     const inner = timelineOf(Math.ceil(first / stepMs) * stepMs, last, stepMs)
+    if (inner.count > mostSubquerySteps) {
+      throw executionError('query processing would load too many samples into memory in query execution')
+    }
     const series = this.evaluate(subquery.expr, inner).map(({ labels, values }) => {
       const times: number[] = []
       const present: number[] = []

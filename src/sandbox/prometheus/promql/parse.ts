@@ -21,7 +21,8 @@ import { signatures } from './signatures.ts'
 import { failAt, syntaxError } from './syntax-error.ts'
 
 /** Parses and type-checks PromQL; throws `QueryError` (bad_data) that says where and what is wrong or unsupported. */
-export function parsePromql(query: string): Expr {
+export function parsePromql(text: string): Expr {
+  const query = blankComments(text)
   const tree = parser.parse(query)
   tree.iterate({
     enter: (node) => {
@@ -33,6 +34,12 @@ export function parsePromql(query: string): Expr {
   const expr = convert(root, query)
   checkTypes(expr)
   return expr
+}
+
+/** Comments turned into spaces, so that positions stay as written. */
+function blankComments(text: string): string {
+  const stringOrComment = /"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`|#[^\n]*/gs
+  return text.replace(stringOrComment, (part) => (part.startsWith('#') ? ' '.repeat(part.length) : part))
 }
 
 function convert(node: SyntaxNode, query: string): Expr {
