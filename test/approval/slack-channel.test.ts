@@ -19,7 +19,7 @@ let channel: ApprovalChannel
 let lost = 0
 
 function open(): ApprovalChannel {
-  const api = createSlackApi({ token, log: log.log, apiUrl: slack.apiUrl, timeoutMs: 500, now: time.now })
+  const api = createSlackApi({ token, log: log.log, apiUrl: slack.apiUrl, timeoutMs: 5_000, now: time.now })
   const backoff = { firstMs: 5, maxMs: 20 }
   return createSlackChannel({
     api,

@@ -32,7 +32,7 @@ describe('in the channel', () => {
 
   function open() {
     const runtime = clock()
-    const api = createSlackApi({ token, log: log.log, apiUrl: slack.apiUrl, timeoutMs: 500, now: runtime.now })
+    const api = createSlackApi({ token, log: log.log, apiUrl: slack.apiUrl, timeoutMs: 5_000, now: runtime.now })
     return slackNotifier({ api, channel: 'C1', runtime, log: log.log, backoff: { firstMs: 2, maxMs: 10 } })
   }
 

@@ -30,8 +30,16 @@ interface Replica {
 }
 let replicas: Replica[] = []
 
-async function replica(options: { token?: boolean; answerWithinMs?: number } = {}): Promise<Replica> {
-  const api = createSlackApi({ token, log: log.log, apiUrl: slack.apiUrl, timeoutMs: 300, now: time.now })
+async function replica(
+  options: { token?: boolean; answerWithinMs?: number; timeoutMs?: number } = {},
+): Promise<Replica> {
+  const api = createSlackApi({
+    token,
+    log: log.log,
+    apiUrl: slack.apiUrl,
+    timeoutMs: options.timeoutMs ?? 5_000,
+    now: time.now,
+  })
   const reply = createSlackReply({
     runtime: time,
     log: log.log,
@@ -313,7 +321,7 @@ describe('refused, logged, and nothing moves', () => {
     'anybody while Slack cannot be asked: %j',
     async (fault) => {
       slack.broken.set('users.info', fault)
-      await send(await replica(), clickBody('U1'))
+      await send(await replica({ timeoutMs: 200 }), clickBody('U1'))
       await quiet()
       expect(whispers()[0]).toContain('Slack did not say who you are')
     },
