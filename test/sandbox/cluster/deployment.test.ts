@@ -300,7 +300,7 @@ test('over its whole history a rollout stays within surge and availability, and 
         expect(live().status).toMatchObject({ replicas, updatedReplicas: replicas, availableReplicas: replicas })
       },
     ),
-    { seed: 20261122, numRuns: 25 },
+    { seed: 20261122, numRuns: 15 },
   )
 })
 
@@ -330,6 +330,6 @@ test('whatever is scaled, changed and paused in whatever order, it ends where it
         expect(sets().filter((set) => (set.spec.replicas ?? 0) > 0)).toHaveLength(replicas > 0 ? 1 : 0)
       },
     ),
-    { seed: 20261122, numRuns: 25 },
+    { seed: 20261122, numRuns: 15 },
   )
 })

@@ -18,7 +18,7 @@ export function simulatedRuntime(seed = 1): SimulatedRuntime {
   let elapsed = 0
 
   async function settle(): Promise<void> {
-    for (let turn = 0; turn < 25; turn++) await new Promise((resolve) => setImmediate(resolve))
+    for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve))
   }
 
   return {

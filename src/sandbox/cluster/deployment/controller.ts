@@ -26,26 +26,11 @@ import {
   scaleProportionally,
   shrinkOld,
 } from './arithmetic.ts'
-import {
-  annotationsFor,
-  expired,
-  findNewest,
-  nextRevision,
-  REVISION,
-  revisionOf,
-  sizeAnnotations,
-} from './revisions.ts'
-import {
-  conditionOf,
-  countStatus,
-  deadlineMs,
-  hasDeadline,
-  isComplete,
-  progressing,
-  rolloutStatus,
-  withCondition,
-} from './status.ts'
-import { POD_TEMPLATE_HASH, templateHash, withLabels } from './template.ts'
+import { newReplicaSet, ownerReferenceTo } from './new-replica-set.ts'
+import { annotationsFor, expired, findNewest, nextRevision, revisionOf, sizeAnnotations } from './revisions.ts'
+import { conditionOf, countStatus, deadlineMs, hasDeadline, isComplete, progressing, rolloutStatus } from './status.ts'
+import { templateHash } from './template.ts'
+import { createDeploymentWriter } from './writer.ts'
 
 interface Family {
   deployment: Deployment
@@ -61,6 +46,7 @@ interface Family {
  */
 export function startDeploymentController(storage: Storage, runtime: Runtime): Loop {
   const loop = createLoop(runtime, sync)
+  const { setCondition, setRevision, writeStatus } = createDeploymentWriter(storage, runtime)
   const deploymentOf = (object: KubeObject) => {
     const owner = controllerOf(object)
     return owner?.kind === 'Deployment' ? `${object.metadata.namespace}/${owner.name}` : undefined
@@ -165,7 +151,6 @@ export function startDeploymentController(storage: Storage, runtime: Runtime): L
     if (family.newest) return syncRevision(family)
     const { deployment, old } = family
     const hash = templateHash(deployment.spec.template, deployment.status.collisionCount ?? 0)
-    const labels = { [POD_TEMPLATE_HASH]: hash }
     const revision = nextRevision(old)
     const name = `${deployment.metadata.name}-${hash}`
     const namespace = deployment.metadata.namespace
@@ -173,26 +158,7 @@ export function startDeploymentController(storage: Storage, runtime: Runtime): L
       const collisionCount = (deployment.status.collisionCount ?? 0) + 1
       return ensureNewest(familyOf(writeStatus(deployment, { ...deployment.status, collisionCount })))
     }
-    storage.create(REPLICA_SETS, {
-      apiVersion: 'apps/v1',
-      kind: 'ReplicaSet',
-      metadata: {
-        name,
-        namespace,
-        labels: { ...deployment.spec.template.metadata?.labels, ...labels },
-        annotations: annotationsFor(deployment, undefined, revision),
-        ownerReferences: [ownerReferenceTo(deployment)],
-      },
-      spec: {
-        replicas: newReplicas(deployment, old, 0),
-        minReadySeconds: deployment.spec.minReadySeconds ?? 0,
-        selector: {
-          ...deployment.spec.selector,
-          matchLabels: { ...deployment.spec.selector.matchLabels, ...labels },
-        },
-        template: withLabels(deployment.spec.template, labels),
-      },
-    })
+    storage.create(REPLICA_SETS, newReplicaSet(deployment, old, { name, hash, revision }))
     let current = setRevision(deployment, revision)
     if (hasDeadline(current)) {
       const message = `Created new replica set "${name}"`
@@ -300,22 +266,6 @@ export function startDeploymentController(storage: Storage, runtime: Runtime): L
     writeStatus(family.deployment, status)
   }
 
-  function setCondition(deployment: Deployment, condition: Condition): Deployment {
-    const conditions = withCondition(deployment.status.conditions ?? [], condition, runtime.now())
-    return writeStatus(deployment, { ...deployment.status, conditions })
-  }
-
-  function setRevision(deployment: Deployment, revision: number): Deployment {
-    if (revisionOf(deployment) === revision) return deployment
-    const annotations = { ...deployment.metadata.annotations, [REVISION]: String(revision) }
-    return view(storage.update(DEPLOYMENTS, { ...deployment, metadata: { ...deployment.metadata, annotations } }))
-  }
-
-  function writeStatus(deployment: Deployment, status: DeploymentStatus): Deployment {
-    if (isDeepStrictEqual(status, deployment.status)) return deployment
-    return view(storage.updateStatus(DEPLOYMENTS, { ...deployment, status }))
-  }
-
   return {
     ...loop,
     stop() {
@@ -324,16 +274,5 @@ export function startDeploymentController(storage: Storage, runtime: Runtime): L
       pods.stop()
       loop.stop()
     },
-  }
-}
-
-function ownerReferenceTo(deployment: Deployment) {
-  return {
-    apiVersion: 'apps/v1',
-    kind: 'Deployment',
-    name: deployment.metadata.name,
-    uid: deployment.metadata.uid ?? '',
-    controller: true,
-    blockOwnerDeletion: true,
   }
 }

@@ -90,7 +90,7 @@ export function startPodWorker(options: PodWorkerOptions): PodWorker {
       readiness = createReadiness({
         runtime,
         probe: appContainer(pod)?.readinessProbe,
-        isUp: (upMs) => behaviour.ready && upMs >= behaviour.readyAfterMs,
+        upIn: (sinceStartMs) => (behaviour.ready ? Math.max(0, behaviour.readyAfterMs - sinceStartMs) : undefined),
         onChange: (ready) => publish({ ...container, ready }),
       })
       await pause(behaviour.crashAfterMs)

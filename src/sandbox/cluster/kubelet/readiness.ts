@@ -5,8 +5,8 @@ export interface ReadinessOptions {
   runtime: Runtime
   /** Undefined: ready as soon as the app is up. */
   probe: HttpGetProbe | undefined
-  /** Whether the app would answer a probe well, this long after its start. */
-  isUp(upMs: number): boolean
+  /** Milliseconds until the app would answer a probe well, 0 when it does now; undefined when only a change can make it. */
+  upIn(sinceStartMs: number): number | undefined
   onChange(ready: boolean): void
 }
 
@@ -17,16 +17,16 @@ export interface Readiness {
   stop(): void
 }
 
-const POLL_MS = 50
-
 /**
  * Readiness as a kubelet sees it: after initialDelaySeconds one look every periodSeconds, ready after successThreshold good looks,
- * unready after failureThreshold bad ones. Without a probe the app itself is watched closely.
+ * unready after failureThreshold bad ones. Without a probe it is ready as soon as the app is up.
  */
-export function createReadiness({ runtime, probe, isUp, onChange }: ReadinessOptions): Readiness {
+export function createReadiness({ runtime, probe, upIn, onChange }: ReadinessOptions): Readiness {
   const stopped = new AbortController()
   const startedMs = runtime.monotonic()
-  const upMs = () => runtime.monotonic() - startedMs
+  const sinceStartMs = () => runtime.monotonic() - startedMs
+  const sleep = (ms: number) => runtime.sleep(ms, stopped.signal)
+  const initialDelayMs = (probe?.initialDelaySeconds ?? 0) * 1000
   const failuresNeeded = probe ? (probe.failureThreshold ?? 3) : 1
   const successesNeeded = probe?.successThreshold ?? 1
   let ready = false
@@ -34,38 +34,40 @@ export function createReadiness({ runtime, probe, isUp, onChange }: ReadinessOpt
 
   function look(): void {
     if (stopped.signal.aborted) return
-    const up = isUp(upMs())
+    const up = upIn(sinceStartMs()) === 0
     streak = up === ready ? 0 : streak + 1
-    if (streak < (up ? successesNeeded : failuresNeeded) || up === ready) return
+    if (up === ready || streak < (up ? successesNeeded : failuresNeeded)) return
     streak = 0
     ready = up
     onChange(ready)
   }
 
-  async function watch(): Promise<void> {
-    const sleep = (ms: number) => runtime.sleep(ms, stopped.signal)
-    if (probe) await sleep((probe.initialDelaySeconds ?? 0) * 1000)
-    look()
-    // An app without a probe becomes ready once; after that only `check` makes it look again.
-    while (probe || !ready) {
-      await sleep(probe ? (probe.periodSeconds ?? 10) * 1000 : POLL_MS)
+  async function probeForGood(periodMs: number): Promise<void> {
+    await sleep(initialDelayMs)
+    for (;;) {
       look()
+      await sleep(periodMs)
     }
   }
 
-  watch().catch(() => undefined)
-  return {
-    check() {
-      if (probe && upMs() < (probe.initialDelaySeconds ?? 0) * 1000) return
-      if (probe) look()
-      else restartWatch()
-    },
-    stop: () => stopped.abort(),
+  async function waitUntilUp(): Promise<void> {
+    // A timer may fire a fraction early: what counts is what the app says.
+    for (let ms = upIn(sinceStartMs()); ms; ms = upIn(sinceStartMs())) await sleep(Math.ceil(ms))
+    look()
   }
 
-  function restartWatch(): void {
-    const before = ready
-    look()
-    if (before && !ready) watch().catch(() => undefined)
+  function start(): void {
+    const watch = probe ? probeForGood((probe.periodSeconds ?? 10) * 1000) : waitUntilUp()
+    // Only stopping ends a sleep early.
+    watch.catch(() => undefined)
+  }
+
+  start()
+  return {
+    check() {
+      if (!probe) start()
+      else if (sinceStartMs() >= initialDelayMs) look()
+    },
+    stop: () => stopped.abort(),
   }
 }
