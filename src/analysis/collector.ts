@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import type { Runtime } from '../runtime.ts'
 import {
   boundsOf,
@@ -35,16 +36,18 @@ export interface CountersRequest {
   at: number
 }
 
+/** Sends a question, and says about which workloads it is. */
+type Ask<T> = () => { workloads: readonly Workload[]; answer: Promise<Answer<T>> }
+
 interface Shared {
-  /** Undefined: all workloads there are. */
+  /** Undefined: all workloads there are, or those of whoever asks until the question is sent. */
   covers?: ReadonlySet<string>
   answer: Promise<Answer<unknown>>
   /** Monotonic ms from which on it is asked again. */
   until: number
 }
 
-/** Answers kept for those who ask a moment later, at most so many and so long. */
-const KEPT = 64
+/** An answer is kept for those who ask a moment later. */
 const ANSWER_SHARED_MS = 10_000
 /** A failure is everybody's for this long; then the next one asks again. */
 const FAILURE_SHARED_MS = 1_000
@@ -67,29 +70,26 @@ export function createCollector(prometheus: Prometheus, runtime: Runtime): Colle
     return [...all.values()]
   }
 
-  async function share<T>(
-    name: string,
-    needed: readonly Workload[],
-    asked: readonly Workload[],
-    ask: () => Promise<Answer<T>>,
-  ): Promise<Answer<T>> {
+  /** `ask` is given every workload that somebody registered until the question was sent. */
+  function share<T>(name: string, needed: readonly Workload[], ask: Ask<T>): Promise<Answer<T>> {
+    const now = runtime.monotonic()
+    for (const [key, { until }] of kept) if (until <= now) kept.delete(key)
     const known = kept.get(name)
-    const stillGood = known !== undefined && runtime.monotonic() < known.until
     const covered = needed.every((workload) => known?.covers?.has(workloadKey(workload)) ?? true)
     // A name is only ever used with one T.
-    if (known && stillGood && covered) return known.answer as Promise<Answer<T>>
-    const answer = ask()
-    const covers = selectsAll(asked) ? undefined : new Set(asked.map(workloadKey))
-    const shared: Shared = { covers, answer, until: Number.POSITIVE_INFINITY }
-    kept.delete(name)
+    if (known && covered) return known.answer as Promise<Answer<T>>
+    const shared: Shared = { answer: gather(), until: Number.POSITIVE_INFINITY }
     kept.set(name, shared)
-    for (const oldest of kept.keys()) {
-      if (kept.size <= KEPT) break
-      kept.delete(oldest)
+    async function gather(): Promise<Answer<T>> {
+      // Others who are about to ask the same get into this question: it is sent when the event loop comes round.
+      await setImmediate()
+      const { workloads, answer } = ask()
+      shared.covers = selectsAll(workloads) ? undefined : new Set(workloads.map(workloadKey))
+      const result = await answer
+      shared.until = runtime.monotonic() + (result.ok ? ANSWER_SHARED_MS : FAILURE_SHARED_MS)
+      return result
     }
-    const result = await answer
-    shared.until = runtime.monotonic() + (result.ok ? ANSWER_SHARED_MS : FAILURE_SHARED_MS)
-    return result
+    return shared.answer as Promise<Answer<T>>
   }
 
   return {
@@ -97,20 +97,26 @@ export function createCollector(prometheus: Prometheus, runtime: Runtime): Colle
     forget: (key) => void registered.delete(key),
 
     counters({ measure, workloads, at }, remember = false) {
-      const asked = together(workloads, at)
-      return share(`${measureName(measure)}@${at}${remember ? '+' : ''}`, workloads, asked, async () => {
+      const read = async (asked: readonly Workload[]): Promise<Answer<Reading>> => {
         const answer = await prometheus.instant(countersQuery(measure, asked, remember), at)
         return answer.ok ? { ...answer, value: readCounters(measure, answer.value) } : answer
+      }
+      return share(`${measureName(measure)}@${at}${remember ? '+' : ''}`, workloads, () => {
+        const asked = together(workloads, at)
+        return { workloads: asked, answer: read(asked) }
       })
     },
 
     history({ measure, workloads }, span) {
-      const points = (span.end - span.start) / span.step
-      const asked = points <= SHARED_POINTS ? together(workloads, span.end) : [...workloads]
-      const name = `${measureName(measure)}@${span.start}-${span.end}/${span.step}`
-      return share(name, workloads, asked, async () => {
+      const read = async (asked: readonly Workload[]): Promise<Answer<{ at: number; reading: Reading }[]>> => {
         const answer = await prometheus.range(countersQuery(measure, asked), span)
         return answer.ok ? { ...answer, value: readHistory(measure, answer.value) } : answer
+      }
+      const points = (span.end - span.start) / span.step
+      if (points > SHARED_POINTS) return read(workloads)
+      return share(`${measureName(measure)}@${span.start}-${span.end}/${span.step}`, workloads, () => {
+        const asked = together(workloads, span.end)
+        return { workloads: asked, answer: read(asked) }
       })
     },
 
@@ -119,7 +125,8 @@ export function createCollector(prometheus: Prometheus, runtime: Runtime): Colle
       return answer.ok ? { ...answer, value: boundsOf(answer.value) } : answer
     },
 
-    instant: (query, at) => share(`${query}@${at}`, [], [], () => prometheus.instant(query, at)),
+    instant: (query, at) =>
+      share(`${query}@${at}`, [], () => ({ workloads: [], answer: prometheus.instant(query, at) })),
   }
 }
 

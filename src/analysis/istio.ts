@@ -116,6 +116,9 @@ export function readCounters(measure: Measure, samples: readonly PromSample[]): 
     if (labels[MARK] && Number.isFinite(value)) times.set(join(PROCESS, labels), Math.round(value * 1000))
   }
   const reading = new Map<string, MeshSample[]>()
+  // Thousands of samples share few names: one copy of each is kept.
+  const names = new Map<string, string>()
+  const intern = (name: string) => names.get(name) ?? names.set(name, name).get(name)
   for (const { labels, value } of samples) {
     if (labels[MARK]) continue
     const bucket = measure.kind === 'latency' ? bucketOf(labels.le) : undefined
@@ -130,14 +133,14 @@ export function readCounters(measure: Measure, samples: readonly PromSample[]): 
     of.push({
       series: bucket ? `${family}|${bucket}` : family,
       family,
-      target: join(['job', 'instance', 'pod'], labels),
+      target: intern(join(['job', 'instance', 'pod'], labels)),
       value,
       scrapedAt: times.get(join(PROCESS, labels)),
       reporter: labels.reporter === 'source' ? 'caller' : 'server',
       outcome: outcomeOf(labels),
       cutOff: labels.reporter === 'source' && cutOff,
       bucket,
-      pod: labels.pod ? `${labels.pod}|${(labels.instance ?? '').replace(/:\d+$/, '')}` : undefined,
+      pod: labels.pod ? intern(`${labels.pod}|${(labels.instance ?? '').replace(/:\d+$/, '')}`) : undefined,
     })
     reading.set(key, of)
   }
