@@ -118,7 +118,11 @@ export function readCounters(measure: Measure, samples: readonly PromSample[]): 
   const reading = new Map<string, MeshSample[]>()
   // Thousands of samples share few names: one copy of each is kept.
   const names = new Map<string, string>()
-  const intern = (name: string) => names.get(name) ?? names.set(name, name).get(name)
+  const intern = (name: string): string => {
+    const known = names.get(name)
+    if (known === undefined) names.set(name, name)
+    return known ?? name
+  }
   for (const { labels, value } of samples) {
     if (labels[MARK]) continue
     const bucket = measure.kind === 'latency' ? bucketOf(labels.le) : undefined
