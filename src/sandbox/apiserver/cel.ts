@@ -75,13 +75,35 @@ export function toCel(value: unknown, schema?: Schema): unknown {
   if (typeof value === 'number') {
     return schema?.type === 'number' || !Number.isInteger(value) ? value : BigInt(value)
   }
+  if (typeof value === 'string' && schema?.format === 'date-time') return new Date(value)
   if (Array.isArray(value)) return value.map((item) => toCel(item, schema?.items))
   if (!isObject(value)) return value
   const additional = isObject(schema?.additionalProperties) ? (schema.additionalProperties as Schema) : undefined
   const result: Json = {}
-  for (const [name, field] of Object.entries(value))
-    result[name] = toCel(field, schema?.properties?.[name] ?? additional)
+  for (const [name, field] of Object.entries(value)) {
+    const own = schema?.properties?.[name]
+    result[own ? escapedName(name) : name] = toCel(field, own ?? additional)
+  }
   return result
+}
+
+const keywords = new Set(
+  'as break const continue else false for function if import in let loop namespace null package return true var void while'.split(
+    ' ',
+  ),
+)
+
+/**
+ * The name under which a rule reaches a declared property: CEL's keywords and special characters are escaped.
+ * https://kubernetes.io/docs/reference/using-api/cel/#escaping
+ */
+function escapedName(name: string): string {
+  if (keywords.has(name)) return `__${name}__`
+  return name
+    .replaceAll('__', '__underscores__')
+    .replaceAll('.', '__dot__')
+    .replaceAll('-', '__dash__')
+    .replaceAll('/', '__slash__')
 }
 
 /** A CEL value as JSON again. */

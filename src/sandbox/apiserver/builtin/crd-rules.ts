@@ -3,6 +3,7 @@ import { ensureObject, isObject, type Json, objects } from '../json.ts'
 import type { TypeRules } from '../resource-type.ts'
 import type { Schema } from '../schema.ts'
 import { type Cause, fieldInvalid, fieldNotSupported, fieldRequired } from '../status.ts'
+import { structuralProblems } from './structural.ts'
 
 /** Defaults and checks of a CustomResourceDefinition itself. */
 export const crdRules: TypeRules = {
@@ -55,47 +56,4 @@ function validateVersion(version: Json, index: number): Cause[] {
   } catch (error) {
     return [fieldInvalid(path, 'x-kubernetes-validations', error instanceof Error ? error.message : String(error))]
   }
-}
-
-/** What keeps a schema from being structural: a node without a type, or rules of lists that do not fit their items. */
-function structuralProblems(schema: Schema, path: string, root = false): Cause[] {
-  const causes: Cause[] = []
-  const free = schema['x-kubernetes-int-or-string'] || schema['x-kubernetes-preserve-unknown-fields']
-  if (!schema.type && !free) {
-    const why = root ? 'must not be empty at the root' : 'must not be empty for specified object fields'
-    causes.push(fieldRequired(`${path}.type`, why))
-  }
-  if (schema.type === 'array' && !schema.items) {
-    causes.push(fieldRequired(`${path}.items`, 'must be specified'))
-  }
-  if (schema['x-kubernetes-list-type'] === 'map') {
-    for (const key of schema['x-kubernetes-list-map-keys'] ?? []) {
-      const field = schema.items?.properties?.[key]
-      if (!field) {
-        causes.push(
-          fieldInvalid(
-            `${path}.x-kubernetes-list-map-keys`,
-            key,
-            'entries have to be declared properties of the items',
-          ),
-        )
-      } else if (field.default === undefined && !(schema.items?.required ?? []).includes(key)) {
-        causes.push(
-          fieldRequired(
-            `${path}.items.properties[${key}].default`,
-            'this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property',
-          ),
-        )
-      }
-    }
-  }
-  for (const [name, field] of Object.entries(schema.properties ?? {})) {
-    if (root && name === 'metadata') continue
-    causes.push(...structuralProblems(field, `${path}.properties[${name}]`))
-  }
-  if (schema.items) causes.push(...structuralProblems(schema.items, `${path}.items`))
-  if (isObject(schema.additionalProperties)) {
-    causes.push(...structuralProblems(schema.additionalProperties as Schema, `${path}.additionalProperties`))
-  }
-  return causes
 }
