@@ -1,7 +1,8 @@
 import type { CommandFactory } from './command.ts'
 import { controllerCommand } from './controller.ts'
 import { crdsCommand } from './crds.ts'
+import { demoCommand } from './demo.ts'
 import { sandboxCommand } from './sandbox.ts'
 
 /** Every command, in the order of --help. */
-export const commands: readonly CommandFactory[] = [sandboxCommand, controllerCommand, crdsCommand]
+export const commands: readonly CommandFactory[] = [demoCommand, sandboxCommand, controllerCommand, crdsCommand]

@@ -1,0 +1,130 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline/promises'
+import { Command } from 'commander'
+import { systemRuntime as runtime } from '../runtime.ts'
+import type { CommandFactory } from './command.ts'
+import { untilStopped } from './signals.ts'
+
+interface DemoOptions {
+  json?: boolean
+  keep?: boolean
+  logLevel: string
+}
+
+export const demoCommand: CommandFactory = (exit) =>
+  new Command('demo')
+    .description(
+      'the whole story in about a minute: a good release, one with errors, one that is slow, on a cluster in this process',
+    )
+    .option('--json', 'print one report for machines, and nothing else')
+    .option('--keep', 'leave everything running at the end, with a kubeconfig to look around')
+    .option('--log-level <level>', 'what the controller logs to standard error', 'silent')
+    .action(async (options: DemoOptions) => {
+      exit(await demo(options))
+    })
+
+/** Plays the story. 0 only when every act ended as it should. */
+async function demo(options: DemoOptions): Promise<number> {
+  // Loaded here: the other commands start faster without a cluster in their pocket.
+  const { createLogger } = await import('../controller/log.ts')
+  const { connect } = await import('../kube/client.ts')
+  const { loadKubeconfig } = await import('../kube/kubeconfig.ts')
+  const { approveHere, clickApprove } = await import('./demo/approver.ts')
+  const { readCommits, renderReport } = await import('./demo/report.ts')
+  const { buildStage, REQUESTS_PER_SECOND } = await import('./demo/stage.ts')
+  const { acts, play } = await import('./demo/story.ts')
+  const { createView } = await import('./demo/view.ts')
+  const { createWitness } = await import('./demo/witness.ts')
+
+  const startedAt = runtime.now()
+  const quiet = options.json === true
+  const interactive = !quiet && process.stdin.isTTY && process.stdout.isTTY
+  const screen = {
+    write: (text: string) => void (quiet || process.stdout.write(text)),
+    isTerminal: !quiet && process.stdout.isTTY,
+    columns: process.stdout.columns ?? 80,
+  }
+  const view = createView(screen, startedAt, () => runtime.now())
+  const log = createLogger(options.logLevel)
+  const dir = await mkdtemp(join(tmpdir(), 'sluice-demo-'))
+  const stage = await buildStage({ dir, runtime, log, onStep: (what) => view.say(what) })
+  try {
+    const witness = createWitness(stage.sandbox.api.storage, runtime)
+    const client = connect({
+      connection: await loadKubeconfig({ path: stage.sandbox.kubeconfig, env: {}, runtime }),
+      runtime,
+    })
+    if (!(await witness.until((status) => status.phase === 'Healthy', 20_000)))
+      throw new Error(`the app did not become healthy: ${witness.status().message ?? 'no status yet'}`)
+    view.say('my-app 1.0.0 serves all traffic')
+    view.follow(witness, stage.load)
+    const reports = []
+    for (const [i, act] of acts.entries()) {
+      view.act(act, i + 1, acts.length)
+      const teller = {
+        act: () => undefined,
+        question: async (approval: Parameters<typeof approveHere>[0]) => {
+          if (interactive && (await ask(view))) {
+            await approveHere(approval, { client, runtime, log })
+            return
+          }
+          await runtime.sleep(1_000)
+          const status = await clickApprove(approval, stage.controller.url, stage.slackSecret, runtime.now())
+          view.say(`dana clicks Approve in Slack (signed request, answered ${status})`)
+        },
+      }
+      const report = await play(stage, witness, act, teller, runtime)
+      reports.push(report)
+      view.say(`${report.ok ? '✓' : '✗'} ${report.result}: ${report.message}`)
+    }
+    view.stop()
+    witness.stop()
+    const report = {
+      ok: reports.every((act) => act.ok),
+      durationMs: runtime.now() - startedAt,
+      requestsPerSecond: REQUESTS_PER_SECOND,
+      acts: reports,
+      commits: await readCommits(stage),
+    }
+    process.stdout.write(quiet ? `${JSON.stringify(report, null, 2)}\n` : `${renderReport(report)}\n`)
+    if (options.keep) {
+      const { kubeconfig, prometheus, mesh, git } = stage.sandbox
+      const places = {
+        kubeconfig,
+        controller: stage.controller.url,
+        prometheus: prometheus.url,
+        mesh: mesh.url,
+        git: git.url,
+      }
+      process.stderr.write(
+        `still running; look around with\n  export KUBECONFIG=${kubeconfig}\n${JSON.stringify(places)}\nCtrl-C ends it\n`,
+      )
+      await untilStopped()
+    }
+    client.close()
+    return report.ok ? 0 : 1
+  } finally {
+    view.stop()
+    await stage.stop()
+    await rm(dir, { recursive: true, force: true })
+  }
+}
+
+/** Asks at the terminal; true for yes, false when nobody answers for a while (then Slack does). */
+async function ask(view: { pause(paused: boolean): void }): Promise<boolean> {
+  view.pause(true)
+  const terminal = createInterface({ input: process.stdin, output: process.stdout })
+  try {
+    const answer = await terminal.question('\n  Sluice asks: may traffic move from 10 % to 50 %? [Y/n, 20 s] ', {
+      signal: AbortSignal.timeout(20_000),
+    })
+    return !/^n/i.test(answer.trim())
+  } catch {
+    return false
+  } finally {
+    terminal.close()
+    view.pause(false)
+  }
+}
