@@ -1,5 +1,10 @@
 /** Answered bit by bit like Prometheus 2.42, errors included. */
 export const exactQueries = [
+  'flat + on()2',
+  'flat + ignoring() group_left 2',
+  'flat and on() 2',
+  'flat @ 1700000600.5offset 30s',
+  'flat>1and flat',
   '# leading\nflat',
   'count( # inside\nflat # trailing\n)',
   'flat{zone="e", # inside\n}',

@@ -76,8 +76,6 @@ export interface Binary {
 }
 
 export interface Matching {
-  /** Whether an `on` or `ignoring` clause was written. */
-  explicit: boolean
   on: boolean
   labels: string[]
   group: 'left' | 'right' | undefined

@@ -115,7 +115,7 @@ function checkBinary(binary: Binary): void {
     fail('binary expression must contain only scalar and instant vector types')
   }
   if (sides.includes('scalar')) {
-    if (matching.explicit) fail('vector matching only allowed between instant vectors')
+    if (matching.labels.length > 0) fail('vector matching only allowed between instant vectors')
     if (isSetOp(op)) fail(`set operator "${op}" not allowed in binary scalar expression`)
   }
   if (isSetOp(op) && matching.group) fail(`no grouping allowed for "${op}" operation`)

@@ -27,6 +27,9 @@ export function parsePromql(text: string): Expr {
   tree.iterate({
     enter: (node) => {
       if (node.type.isError) throw syntaxError(query, node.node)
+      if (node.name.startsWith('NumberDuration') && /[\w.]/.test(query[node.to] ?? '')) {
+        throw failAt(query, node.from, `bad number or duration syntax: "${query.slice(node.from, node.to + 1)}"`)
+      }
     },
   })
   const root = tree.topNode.firstChild
@@ -190,7 +193,6 @@ function convertBinary(node: SyntaxNode, query: string): Binary | Unary {
   const clause = node.getChild('MatchingModifierClause')
   const groups = clause?.getChildren('GroupingLabels') ?? []
   const matching: Matching = {
-    explicit: clause != null,
     on: clause?.getChild('On') != null,
     labels: groups[0] ? labelsOf(groups[0], query) : [],
     group: clause?.getChild('GroupLeft') ? 'left' : clause?.getChild('GroupRight') ? 'right' : undefined,
