@@ -180,9 +180,3 @@ function unavailable(problem: Problem): Prometheus {
   const answer = async () => ({ ok: false as const, problem })
   return { url: '', instant: answer, range: answer }
 }
-
-/** Which of the three an SLI is. */
-export function kindOf(sli: Sli): SliObservation['kind'] {
-  if (sli.successRate) return 'successRate'
-  return sli.latency ? 'latency' : 'query'
-}

@@ -12,7 +12,8 @@ import {
   type Workload,
   workloadKey,
 } from './istio.ts'
-import type { Answer, Prometheus, PromSample, PromSeries, TimeSpan } from './prometheus.ts'
+import type { Prometheus, TimeSpan } from './prometheus.ts'
+import type { Answer, PromSample, PromSeries } from './prometheus-answer.ts'
 
 /** Shared reading of one Prometheus: what several rollouts need at one instant is asked once. */
 export interface Collector {

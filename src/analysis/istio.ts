@@ -1,6 +1,6 @@
 import { parseDuration } from '../api/duration.ts'
 import type { Sli } from '../api/rollout.ts'
-import type { PromSample } from './prometheus.ts'
+import type { PromSample } from './prometheus-answer.ts'
 import { anyOf, quote } from './promql.ts'
 import type { CounterSample } from './window.ts'
 

@@ -1,24 +1,14 @@
 import { PrometheusDriver } from 'prometheus-query'
 import { z } from 'zod'
-import type { Problem } from '../errors.ts'
-
-/** One series of an instant vector, or a scalar (no labels). */
-export interface PromSample {
-  labels: Record<string, string>
-  /** Time of the evaluation, epoch ms; not the time of the scrape. */
-  at: number
-  /** May be NaN or infinite: kept as Prometheus said it. */
-  value: number
-}
-
-/** One series of a range query. */
-export interface PromSeries {
-  labels: Record<string, string>
-  /** Epoch ms and value. */
-  points: [number, number][]
-}
-
-export type Answer<T> = { ok: true; value: T; warnings: string[] } | { ok: false; problem: Problem }
+import {
+  type Answer,
+  failed,
+  interpret,
+  type PromSample,
+  type PromSeries,
+  readInstant,
+  readRange,
+} from './prometheus-answer.ts'
 
 /** A Prometheus HTTP API. Nothing the world does makes it throw; only an aborted `signal` does. */
 export interface Prometheus {
@@ -46,25 +36,6 @@ export interface PrometheusOptions {
 const DEFAULT_TIMEOUT_MS = 10_000
 /** Longer queries go as a form: proxies cut URLs. Shorter ones stay GET, which read-only proxies allow. */
 const LONGEST_URL_QUERY = 1_500
-
-const labels = z.record(z.string(), z.string())
-const pair = z.tuple([z.number(), z.string()])
-const vector = z.object({
-  resultType: z.literal('vector'),
-  result: z.array(z.object({ metric: labels, value: pair })),
-})
-const scalar = z.object({ resultType: z.literal('scalar'), result: pair })
-const matrix = z.object({
-  resultType: z.literal('matrix'),
-  result: z.array(z.object({ metric: labels, values: z.array(pair) })),
-})
-const envelope = z.object({
-  status: z.enum(['success', 'error']),
-  data: z.unknown().optional(),
-  errorType: z.string().optional(),
-  error: z.string().optional(),
-  warnings: z.array(z.string()).optional(),
-})
 
 /**
  * A client over prometheus-query. The library does the HTTP; its answers are read raw, because it turns `+Inf` into NaN,
@@ -144,66 +115,6 @@ function readFailure(failure: unknown): Reply {
   return { code: parsed.data.code ?? 'UNKNOWN', message: parsed.data.message ?? '' }
 }
 
-function interpret<T>(
-  reply: { status: number; body: unknown },
-  where: string,
-  secrets: string[],
-  read: (data: unknown) => T | undefined,
-): Answer<T> {
-  const parsed = envelope.safeParse(reply.body)
-  if (!parsed.success) {
-    if (reply.status === 401 || reply.status === 403) {
-      return failed('PrometheusBadAnswer', `${where} answered HTTP ${reply.status}: the credentials are not accepted`)
-    }
-    const kind = typeof reply.body === 'string' && /^\s*</.test(reply.body) ? 'an HTML page' : 'no Prometheus answer'
-    const status = reply.status === 200 ? '' : ` (HTTP ${reply.status})`
-    return failed('PrometheusBadAnswer', `${where} answered ${kind}${status}`)
-  }
-  const { status, errorType, error, data, warnings = [] } = parsed.data
-  if (status === 'error') {
-    const message = redact(error ?? `HTTP ${reply.status}`, secrets)
-    if (errorType === 'bad_data' || errorType === 'execution') {
-      return failed('PrometheusQueryRefused', `${where} refused the query: ${message}`)
-    }
-    if (errorType === 'timeout' || errorType === 'canceled' || errorType === 'unavailable') {
-      return failed('PrometheusUnreachable', `${where} gave up on the query: ${message}`)
-    }
-    return failed('PrometheusBadAnswer', `${where} answered HTTP ${reply.status}: ${message}`)
-  }
-  const value = read(data)
-  if (value === undefined) {
-    return failed('PrometheusBadAnswer', `${where} answered something else than numbers with labels`)
-  }
-  return { ok: true, value, warnings }
-}
-
-function readInstant(data: unknown): PromSample[] | undefined {
-  const one = scalar.safeParse(data)
-  if (one.success) return [{ labels: {}, ...point(one.data.result) }]
-  const many = vector.safeParse(data)
-  return many.success ? many.data.result.map(({ metric, value }) => ({ labels: metric, ...point(value) })) : undefined
-}
-
-function readRange(data: unknown): PromSeries[] | undefined {
-  const parsed = matrix.safeParse(data)
-  if (!parsed.success) return undefined
-  return parsed.data.result.map(({ metric, values }) => ({
-    labels: metric,
-    points: values.map((raw) => [point(raw).at, point(raw).value]),
-  }))
-}
-
-function point([seconds, text]: [number, string]): { at: number; value: number } {
-  return { at: Math.round(seconds * 1000), value: parseNumber(text) }
-}
-
-/** Prometheus writes `+Inf`, `-Inf` and `NaN`; everything else is a decimal number. */
-function parseNumber(text: string): number {
-  if (text === '+Inf') return Number.POSITIVE_INFINITY
-  if (text === '-Inf') return Number.NEGATIVE_INFINITY
-  return text === '' ? Number.NaN : Number(text)
-}
-
 function connection({ url, credentials }: PrometheusOptions) {
   const parsed = new URL(url)
   const auth =
@@ -231,11 +142,6 @@ function secretsOf({ url, credentials }: PrometheusOptions): string[] {
   return [fromUrl, given].filter((secret) => secret !== '')
 }
 
-function redact(text: string, secrets: string[]): string {
-  const clean = secrets.reduce((rest, secret) => rest.replaceAll(secret, '***'), text)
-  return clean.length > 400 ? `${clean.slice(0, 400)}…` : clean
-}
-
 function unreachable({ code, message }: { code: string; message: string }): string {
   const known: Record<string, string> = {
     ECONNREFUSED: 'refuses connections',
@@ -246,8 +152,4 @@ function unreachable({ code, message }: { code: string; message: string }): stri
   if (known[code]) return known[code]
   if (/cert|ssl|tls/i.test(`${code} ${message}`)) return `has a certificate that is not accepted (${code})`
   return `cannot be reached (${code})`
-}
-
-function failed<T>(reason: Problem['reason'], message: string): Answer<T> {
-  return { ok: false, problem: { reason, message } }
 }

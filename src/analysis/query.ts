@@ -1,5 +1,5 @@
 import type { Problem } from '../errors.ts'
-import type { Answer, PromSample } from './prometheus.ts'
+import type { Answer, PromSample } from './prometheus-answer.ts'
 import { ageText } from './verdict.ts'
 
 /** What one query SLI of one attempt has come to. Plain data. */

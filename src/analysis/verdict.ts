@@ -3,7 +3,7 @@ import type { Sli } from '../api/rollout.ts'
 import { badShareAllowed, type Tally } from './evidence.ts'
 
 /** A breach needs at least this many bad events, however small the objective makes one of them. */
-export const MIN_BAD = 5
+const MIN_BAD = 5
 
 export interface VerdictInput {
   /** ln E of the test. */

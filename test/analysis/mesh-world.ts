@@ -1,6 +1,7 @@
 import type { AnalysisRequest, Analyst } from '../../src/analysis/analyst.ts'
 import { createAnalyst } from '../../src/analysis/analyst.ts'
-import type { Answer, Prometheus, PromSample, PromSeries } from '../../src/analysis/prometheus.ts'
+import type { Prometheus } from '../../src/analysis/prometheus.ts'
+import type { Answer, PromSample, PromSeries } from '../../src/analysis/prometheus-answer.ts'
 import { rolloutSpec } from '../../src/api/rollout.ts'
 import type { Runtime } from '../../src/runtime.ts'
 import { Labels } from '../../src/sandbox/prometheus/labels.ts'
