@@ -79,7 +79,7 @@ export function startEndpointsController(storage: Storage, runtime: Runtime): Lo
 }
 
 /** The pod's number for a Service port: by number, by the container port's name, or the same as the Service's. */
-export function targetPortOf(port: ServicePort, pod: Pod | undefined): number | undefined {
+function targetPortOf(port: ServicePort, pod: Pod | undefined): number | undefined {
   const target = port.targetPort ?? port.port
   if (typeof target === 'number') return target
   const named = pod?.spec.containers.flatMap((container) => container.ports ?? []).find(({ name }) => name === target)

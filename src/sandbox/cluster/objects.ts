@@ -46,7 +46,7 @@ export interface PodTemplate {
   spec: { containers: Container[]; [field: string]: unknown }
 }
 
-export interface DeploymentSpec {
+interface DeploymentSpec {
   replicas?: number
   paused?: boolean
   selector: LabelSelector
@@ -76,7 +76,7 @@ export interface Deployment extends KubeObject {
   status: DeploymentStatus
 }
 
-export interface ReplicaSetSpec {
+interface ReplicaSetSpec {
   replicas?: number
   minReadySeconds?: number
   selector: LabelSelector

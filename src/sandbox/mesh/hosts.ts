@@ -5,7 +5,7 @@ export interface ServiceName {
 }
 
 /** The suffix of every Service's full name, as in a default cluster. */
-export const CLUSTER_DOMAIN = 'svc.cluster.local'
+const CLUSTER_DOMAIN = 'svc.cluster.local'
 
 /** The full name of a Service. */
 export function fqdnOf(service: ServiceName): string {

@@ -72,6 +72,7 @@ export async function startMesh(options: MeshOptions): Promise<Mesh> {
   const running = new Map<string, RunningPod>()
   const sidecars = new Map<RunningPod, Promise<PodSidecar | undefined>>()
   const ready = new Map<RunningPod, PodSidecar>()
+  const unserved: MeshProblem[] = []
   let table: RoutingTable | undefined
   let port = 0
 
@@ -130,21 +131,28 @@ export async function startMesh(options: MeshOptions): Promise<Mesh> {
   )
 
   async function inject(pod: RunningPod): Promise<PodSidecar | undefined> {
-    const sidecar = await injectSidecar(pod, clients, () => runtime.monotonic())
-    ready.set(pod, sidecar)
-    return sidecar
+    try {
+      const sidecar = await injectSidecar(pod, clients, () => runtime.monotonic())
+      if (sidecars.has(pod)) ready.set(pod, sidecar)
+      return sidecar
+    } catch (error) {
+      const message = `its sidecar's statistics cannot be served: ${(error as Error).message}`
+      unserved.push({ object: `Pod ${keyOf(pod.pod())}`, message })
+      return undefined
+    }
   }
 
   async function eject(pod: RunningPod): Promise<void> {
-    const sidecar = await sidecars.get(pod)
+    const injected = sidecars.get(pod)
     sidecars.delete(pod)
     ready.delete(pod)
+    const sidecar = await injected
     await sidecar?.stop()
   }
 
   return {
     url: `http://127.0.0.1:${port}`,
-    problems: () => currentTable().problems,
+    problems: () => [...currentTable().problems, ...unserved],
     settled: () => propagation.settled(),
     targets: () => [
       ...clients.all().map(({ id, client, labels }) => ({

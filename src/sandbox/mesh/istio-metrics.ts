@@ -1,7 +1,7 @@
 import { renderLabels } from './exposition.ts'
 
 /** Envoy's default histogram bounds in milliseconds, which Istio keeps. */
-export const DURATION_BUCKETS_MS: readonly number[] = [
+const DURATION_BUCKETS_MS: readonly number[] = [
   0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000, 600_000, 1_800_000,
   3_600_000,
 ]

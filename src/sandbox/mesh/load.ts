@@ -47,7 +47,7 @@ export interface Load {
 }
 
 /** However it is asked for, a load ends after this long. */
-export const LONGEST_LOAD_MS = 600_000
+const LONGEST_LOAD_MS = 600_000
 
 /**
  * Sends requests at a rate that does not depend on how fast they are answered (open loop), and counts what comes back.

@@ -24,7 +24,7 @@ export type Predicate = (request: RequestView) => boolean
  * Compiles one HTTPMatchRequest: every condition present must hold.
  * Throws when a regex does not compile or a field is one the sandbox's mesh does not obey, naming the field.
  */
-export function compileMatch(match: HttpMatch): Predicate {
+function compileMatch(match: HttpMatch): Predicate {
   const tests: Predicate[] = []
   const { uri, scheme, method, authority, port, sourceLabels, sourceNamespace, gateways } = match
   if (uri && !isEmpty(uri)) {

@@ -49,7 +49,7 @@ export function peerOfPod(pod: Pod): Peer {
 }
 
 /** The workload a pod belongs to: the owner, or behind a ReplicaSet with a template hash the Deployment. */
-export function workloadOf(pod: Pod): string {
+function workloadOf(pod: Pod): string {
   const owner = controllerOf(pod)
   if (!owner) return pod.metadata.name
   const hash = pod.metadata.labels?.['pod-template-hash']

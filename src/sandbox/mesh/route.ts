@@ -18,13 +18,13 @@ export interface Target {
   port: number | undefined
 }
 
-export interface WeightedTarget {
+interface WeightedTarget {
   target: Target
   weight: number
   headers: HeaderManipulation | undefined
 }
 
-export interface Fault {
+interface Fault {
   delayMs: number
   delayPercent: number
   abortStatus: number
@@ -64,7 +64,7 @@ export interface CompiledRoute {
 /**
  * Istio's retry policy when a route has none: two retries, only where the request cannot have been processed.
  */
-export const DEFAULT_RETRY: Retry = {
+const DEFAULT_RETRY: Retry = {
   attempts: 2,
   perTryTimeoutMs: undefined,
   on: new Set(['connect-failure', 'refused-stream', 'unavailable', 'cancelled']),

@@ -66,12 +66,13 @@ export async function injectSidecar(
     app(request, response, () => fail('UC', 'connection termination'))
   }
 
+  // Before anything is awaited: no request may reach the app uncounted.
+  running.server.intercept(sidecar)
   const stats: Listener = await listenNear(running.server.ip, STATS_PORT, (request, response) => {
     const found = request.url === '/stats/prometheus'
     response.writeHead(found ? 200 : 404, { 'content-type': 'text/plain; version=0.0.4' })
     response.end(found ? metrics.render() : 'the statistics are at /stats/prometheus\n')
   })
-  running.server.intercept(sidecar)
   return {
     statsUrl: `http://${stats.address.host}:${stats.address.port}/stats/prometheus`,
     running,

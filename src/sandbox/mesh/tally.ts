@@ -1,5 +1,5 @@
 /** How the requests of one kind went. */
-export interface Outcome {
+interface Outcome {
   total: number
   /** Answered 5xx, or not at all. */
   bad: number

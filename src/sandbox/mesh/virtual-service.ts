@@ -42,22 +42,22 @@ export interface HeaderManipulation {
   response?: HeaderOperations
 }
 
-export interface RouteDestination {
+interface RouteDestination {
   destination: Destination
   weight?: number
   headers?: HeaderManipulation
 }
 
-export interface Percent {
+interface Percent {
   value?: number
 }
 
-export interface FaultInjection {
+interface FaultInjection {
   delay?: { fixedDelay?: string; percentage?: Percent; percent?: number }
   abort?: { httpStatus?: number; percentage?: Percent }
 }
 
-export interface RetryPolicy {
+interface RetryPolicy {
   attempts?: number
   perTryTimeout?: string
   retryOn?: string
@@ -77,7 +77,7 @@ export interface Rewrite {
   uriRegexRewrite?: { match?: string; rewrite?: string }
 }
 
-export interface Mirror {
+interface Mirror {
   destination: Destination
   percentage?: Percent
 }

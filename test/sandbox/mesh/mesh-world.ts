@@ -42,7 +42,7 @@ export interface Ask {
 }
 
 /** One time series of Istio's metrics. */
-export interface Sample {
+interface Sample {
   name: string
   labels: Record<string, string>
   value: number

@@ -94,7 +94,7 @@ export function portsOf(pod: Pod): { ports: number[]; anyPort: boolean } {
 }
 
 /** An image's tag, or `latest`. */
-export function tagOf(image: string): string {
+function tagOf(image: string): string {
   const [withoutDigest = ''] = image.split('@')
   const colon = withoutDigest.lastIndexOf(':')
   return colon > withoutDigest.lastIndexOf('/') ? withoutDigest.slice(colon + 1) : 'latest'

@@ -12,7 +12,7 @@ import { type ContainerView, CREATING, podStatus } from './pod-status.ts'
 import { createReadiness, type Readiness } from './readiness.ts'
 
 /** The annotation that says where a container port listens when it could not be bound on the pod's address: JSON, port to host:port. */
-export const MOVED_PORTS = 'sandbox.sluice.dev/addresses'
+const MOVED_PORTS = 'sandbox.sluice.dev/addresses'
 
 export interface PodWorkerOptions {
   storage: Storage
