@@ -3,12 +3,13 @@ import type { Analysis, Sli } from '../api/rollout.ts'
 import type { Problem } from '../errors.ts'
 import type { AnalysisObservation, SliObservation } from '../plan/observation.ts'
 import type { Runtime } from '../runtime.ts'
+import type { RatioMemory } from './catch-up.ts'
 import { type Collector, createCollector } from './collector.ts'
 import { instantOf, nextInstant } from './instant.ts'
 import { measureOf, type Workload } from './istio.ts'
 import type { Prometheus } from './prometheus.ts'
 import { lookQuery, type QueryMemory } from './query-look.ts'
-import { lookRatio, type RatioMemory } from './ratio-look.ts'
+import { lookRatio } from './ratio-look.ts'
 
 /** What is to be judged, and what is remembered about it outside this process. */
 export interface AnalysisRequest {
