@@ -49,6 +49,8 @@ export interface ApiServerOptions {
   bookmarkIntervalMs?: number
   /** Install the CRDs of Istio, the Gateway API and Linkerd. On unless told. */
   meshCrds?: boolean
+  /** Refuse VirtualServices that Istio's webhook would refuse. On unless told. */
+  istioValidation?: boolean
 }
 
 export interface ApiServer {
@@ -165,8 +167,8 @@ function runControllers({ store, registry, storage, pipeline, admission, runtime
     for (const crd of [...istioCrds(), ...gatewayApiCrds(), ...linkerdCrds()]) {
       storage.create({ group: 'apiextensions.k8s.io', plural: 'customresourcedefinitions' }, crd)
     }
-    stops.push(admission.addValidating(validateVirtualService))
   }
+  if (options.istioValidation !== false) stops.push(admission.addValidating(validateVirtualService))
   return () => {
     for (const stop of stops) stop()
   }

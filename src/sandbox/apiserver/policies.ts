@@ -6,12 +6,18 @@ import { at, equal, isObject, type Json, objects, stringAt } from './json.ts'
 import { jsonPatch } from './json-patch.ts'
 import { applySchema } from './managed-fields.ts'
 import type { ObjectStore } from './object-store.ts'
-import { compilePolicy, policyEnvironment, policyVariables } from './policy-expressions.ts'
+import {
+  atomicPath,
+  compilePolicy,
+  policyEnvironment,
+  policyExpressions,
+  policyVariables,
+} from './policy-expressions.ts'
 import { matchesResources } from './policy-match.ts'
 import type { Registry } from './registry.ts'
 import { storedVersion, versionOf } from './resource-type.ts'
 import { matchesSelector } from './selectors.ts'
-import { ApiError, groupResource } from './status.ts'
+import { ApiError, fieldInvalid, groupResource, invalid } from './status.ts'
 
 const group = 'admissionregistration.k8s.io'
 
@@ -97,8 +103,10 @@ export function runPolicies(admission: Admission, store: ObjectStore, registry: 
 
   /** False when a match condition says no; a condition that fails to evaluate is the failure policy's business. */
   function conditionsHold(each: Applied, variables: Json): boolean {
+    // As upstream: conditions are evaluated before the policy's variables, and without the namespace.
+    const early = { ...variables, variables: {}, namespaceObject: null }
     return objects(at(each.policy, 'spec', 'matchConditions')).every(
-      (condition) => program(stringAt(condition, 'expression') ?? '')(variables) === true,
+      (condition) => program(stringAt(condition, 'expression') ?? '')(early) === true,
     )
   }
 
@@ -137,6 +145,8 @@ export function runPolicies(admission: Admission, store: ObjectStore, registry: 
     const expression = stringAt(mutation, isPatch ? 'jsonPatch' : 'applyConfiguration', 'expression') ?? ''
     const value = fromCel(program(expression)(scope(request, each)))
     const version = versionOf(request.type, request.version) ?? storedVersion(request.type)
+    const atomic = isPatch ? undefined : atomicPath(value, applySchema(version))
+    if (atomic !== undefined) throw new Error(`may not mutate atomic arrays, maps or structs: ${atomic}`)
     const next = isPatch ? jsonPatch(object, value) : mergeConfig(object, value, applySchema(version))
     if (!isObject(next) || equal(next, object)) return false
     for (const name of Object.keys(object)) if (!(name in next)) delete object[name]
@@ -189,7 +199,22 @@ export function runPolicies(admission: Admission, store: ObjectStore, registry: 
     return stringAt(validation, 'message') ?? `failed expression: ${expression}`
   }
 
-  const stops = [admission.addMutating(mutate), admission.addValidating(validate)]
+  /** A policy whose expressions do not compile is refused when it is written, not when it is needed. */
+  function checkPolicy({ type, object, name }: AdmissionRequest): void {
+    if (type.group !== group || !object || !type.plural.endsWith('policies')) return
+    const causes = policyExpressions(object).flatMap(({ field, expression }) => {
+      try {
+        program(expression)
+        return []
+      } catch (error) {
+        const why = error instanceof Error ? firstLine(error.message) : String(error)
+        return [fieldInvalid(field, expression, `compilation failed: ${why}`)]
+      }
+    })
+    if (causes.length > 0) throw invalid(type, name, causes)
+  }
+
+  const stops = [admission.addMutating(mutate), admission.addValidating(validate), admission.addValidating(checkPolicy)]
   return () => {
     for (const stop of stops) stop()
   }

@@ -2,8 +2,10 @@ import type { Environment } from '@marcbachmann/cel-js'
 import type { KubeObject } from '../../kube/object.ts'
 import type { AdmissionRequest } from './admission.ts'
 import { celEnvironment, compile, type Program, toCel } from './cel.ts'
+import { fieldSchema, shapeOf } from './field-shape.ts'
 import { type Json, objects, stringAt } from './json.ts'
 import { inVersion } from './request-context.ts'
+import type { Schema } from './schema.ts'
 
 /** The variables admission expressions see. */
 export function policyEnvironment(): Environment {
@@ -104,4 +106,40 @@ function requestValue(request: AdmissionRequest): Json {
     dryRun: request.dryRun,
     options: {},
   }
+}
+
+/** Every expression of a policy, with the field it stands in. */
+export function policyExpressions(policy: KubeObject): { field: string; expression: string }[] {
+  const lists = ['matchConditions', 'variables', 'validations', 'mutations', 'auditAnnotations'].flatMap((list) =>
+    objects((policy.spec as Json | undefined)?.[list]).map((entry, index) => ({ entry, at: `spec.${list}[${index}]` })),
+  )
+  return lists.flatMap(({ entry, at }) =>
+    [
+      ['expression', entry.expression],
+      ['messageExpression', entry.messageExpression],
+      ['valueExpression', entry.valueExpression],
+      ['applyConfiguration.expression', stringAt(entry, 'applyConfiguration', 'expression')],
+      ['jsonPatch.expression', stringAt(entry, 'jsonPatch', 'expression')],
+    ].flatMap(([name, expression]) =>
+      typeof expression === 'string' ? [{ field: `${at}.${String(name)}`, expression }] : [],
+    ),
+  )
+}
+
+/** The first path at which an apply configuration would replace an atomic list, map or struct. */
+export function atomicPath(value: unknown, schema: Schema | undefined, path = ''): string | undefined {
+  const shape = shapeOf(value, schema)
+  if (shape === 'leaf') return typeof value === 'object' && value !== null ? path : undefined
+  if (Array.isArray(value)) {
+    for (const item of value) {
+      const found = shape === 'keyed' ? atomicPath(item, schema?.items, `${path}[*]`) : undefined
+      if (found !== undefined) return found
+    }
+    return undefined
+  }
+  for (const [name, field] of Object.entries(value as Json)) {
+    const found = atomicPath(field, fieldSchema(schema, name), `${path}.${name}`)
+    if (found !== undefined) return found
+  }
+  return undefined
 }

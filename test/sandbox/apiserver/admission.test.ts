@@ -93,6 +93,12 @@ describe('ValidatingAdmissionPolicy', () => {
     expect((await client.request('POST', configMaps, { body: configMap('a') })).status).toBe(status)
   })
 
+  test('whose expression does not compile is refused when it is written', () => {
+    expect(() => validating({ validations: [{ expression: 'object.data ==' }] })).toThrow(
+      'spec.validations[0].expression',
+    )
+  })
+
   test('only warns where the binding says Warn', async () => {
     validating({ validations: [{ expression: 'false', message: 'frowned upon' }] }, { validationActions: ['Warn'] })
     const answer = await client.request('POST', configMaps, { body: configMap('a') })
@@ -186,6 +192,22 @@ describe('MutatingAdmissionPolicy', () => {
     expect(changed.body.spec).toMatchObject({ paused: true, replicas: 2 })
     expect(JSON.stringify(changed.body.metadata.managedFields)).not.toContain('f:paused')
     expect(changed.body.metadata.generation).toBe(3)
+  })
+
+  test('may not replace an atomic list by an apply configuration', async () => {
+    latch({
+      patchType: 'ApplyConfiguration',
+      applyConfiguration: {
+        expression: 'Object{spec: Object.spec{selector: Object.spec.selector{matchLabels: {"a": "b"}}}}',
+      },
+    })
+    const body = deployment('web')
+    await client.request('POST', deployments, {
+      body: { ...body, metadata: { ...body.metadata, labels: { latched: '' } } },
+    })
+    const answer = await patch(image('registry.example/web:2'))
+    expect(answer.status).toBe(422)
+    expect(answer.body.message).toContain('may not mutate atomic arrays, maps or structs: .spec.selector')
   })
 
   test('still holds a Deployment that loses its label in the same write', async () => {

@@ -1,6 +1,4 @@
-import { isObject } from '../json.ts'
 import type { ResourceType, ScalePaths, TypeRules } from '../resource-type.ts'
-import type { Schema } from '../schema.ts'
 import {
   autoscalerRules,
   bindingRules,
@@ -17,6 +15,7 @@ import {
 import { crdRules } from './crd-rules.ts'
 import { eventAlias } from './event-alias.ts'
 import { createModelSchemas } from './model-schema.ts'
+import { servedSchema } from './served-schema.ts'
 import { deploymentRules, podRules, replicaSetRules } from './workload-rules.ts'
 
 interface Builtin {
@@ -273,7 +272,7 @@ export function builtinTypes(): ResourceType[] {
         {
           name: version,
           served: true,
-          schema: relaxed(schemaOf(entry.model), entry.kind),
+          schema: servedSchema(schemaOf(entry.model), entry.kind),
           statusSubresource: entry.status === true,
           ...(entry.scale ? { scale: workloadScale } : {}),
         },
@@ -287,27 +286,4 @@ export function builtinTypes(): ResourceType[] {
       ...(entry.virtual ? { virtual: true } : {}),
     }
   })
-}
-
-/** metadata is described apart; status is the server's, so nothing in it is required. */
-function relaxed(schema: Schema, kind: string): Schema {
-  const properties = { ...schema.properties }
-  delete properties.metadata
-  if (properties.status) properties.status = withoutRequired(properties.status)
-  const required = (schema.required ?? []).filter((name) => name !== 'metadata')
-  return { ...schema, description: `${kind} is a built-in kind of Kubernetes.`, properties, required }
-}
-
-function withoutRequired(schema: Schema): Schema {
-  const copy: Schema = { ...schema }
-  delete copy.required
-  if (schema.properties) {
-    copy.properties = Object.fromEntries(
-      Object.entries(schema.properties).map(([name, field]) => [name, withoutRequired(field)]),
-    )
-  }
-  if (schema.items && !schema['x-kubernetes-list-map-keys']) copy.items = withoutRequired(schema.items)
-  if (isObject(schema.additionalProperties))
-    copy.additionalProperties = withoutRequired(schema.additionalProperties as Schema)
-  return copy
 }
