@@ -7,7 +7,6 @@ import { rolloutStatus } from './status.ts'
 
 export const group = 'sluice.dev'
 export const version = 'v1alpha1'
-export const apiVersion = `${group}/${version}`
 
 interface Column {
   name: string

@@ -351,6 +351,5 @@ export const rolloutSpec = z
 /** A Rollout's spec with every default filled in. */
 export type RolloutSpec = z.output<typeof rolloutSpec>
 export type Step = RolloutSpec['steps'][number]
-export type StepApproval = NonNullable<Step['approval']>
 export type Sli = RolloutSpec['analysis']['slis'][number]
 export type Analysis = RolloutSpec['analysis']

@@ -134,12 +134,9 @@ export const rolloutStatus = z
       .object({ count: z.int(), at: time('When.'), by: z.string(), index: z.int(), settled: z.boolean().optional() })
       .optional()
       .meta({ description: 'Somebody else lowered the canary’s weight.' }),
-    asks: z
-      .int()
-      .optional()
-      .meta({
-        description: 'Counts the questions asked in this attempt that are closed; each question is another digest.',
-      }),
+    asks: z.int().optional().meta({
+      description: 'Counts the questions asked in this attempt that are closed; each question is another digest.',
+    }),
     unreadySince: time('Since when no canary pod has been ready while it carries traffic.').optional(),
     waiveHolds: z.boolean().optional().meta({ description: 'A person asked to end all remaining holds.' }),
     analysis: z.array(sliStatus).max(40).optional(),

@@ -8,7 +8,6 @@ import type { KubeConnection } from '../kube/connection.ts'
 import { createEventRecorder } from '../kube/events.ts'
 import { createElector } from '../kube/lease.ts'
 import type { KubeObject } from '../kube/object.ts'
-import { resources } from '../kube/resources.ts'
 import { createWorkQueue } from '../kube/workqueue.ts'
 import type { Runtime } from '../runtime.ts'
 import { createHealth } from '../server/health.ts'
@@ -227,6 +226,3 @@ export async function startController(config: ControllerConfig, parts: Controlle
     },
   }
 }
-
-/** Resources without which the controller can do nothing; for a clear word at the start. */
-export const required = [resources.rollouts, resources.rolloutSources, resources.approvals]

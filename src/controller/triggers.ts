@@ -100,7 +100,10 @@ function meantForUs(now: KubeObject, before: KubeObject): boolean {
 /** A new generation, or progress of a roll: pods of the old content may still answer under the version's name. */
 function rolls(now: KubeObject, before: KubeObject): boolean {
   const view = (d: KubeObject) =>
-    canonicalJson([d.metadata.generation, ...['observedGeneration', 'replicas', 'updatedReplicas'].map((f) => fieldAt(d, 'status', f))])
+    canonicalJson([
+      d.metadata.generation,
+      ...['observedGeneration', 'replicas', 'updatedReplicas'].map((f) => fieldAt(d, 'status', f)),
+    ])
   return view(now) !== view(before)
 }
 
