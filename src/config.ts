@@ -45,6 +45,12 @@ export function kubeEnv(env: Env = environment()): KubeEnv {
   return { KUBECONFIG, HOME, KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT }
 }
 
+/** What the environment says about the terminal. COLUMNS, where it is a number, is the width of a line. */
+export function terminalEnv(env: Env = environment()): { env: Env; columns: number | undefined; noColour: boolean } {
+  const columns = /^[1-9][0-9]{0,4}$/.test(env.COLUMNS ?? '') ? Number(env.COLUMNS) : undefined
+  return { env, columns, noColour: (env.NO_COLOR ?? '') !== '' }
+}
+
 /** Flags as commander gives them. */
 export interface ControllerFlags {
   kubeconfig?: string

@@ -2,7 +2,14 @@ import type { CommandFactory } from './command.ts'
 import { controllerCommand } from './controller.ts'
 import { crdsCommand } from './crds.ts'
 import { demoCommand } from './demo.ts'
+import { getCommand } from './get.ts'
 import { sandboxCommand } from './sandbox.ts'
 
 /** Every command, in the order of --help. */
-export const commands: readonly CommandFactory[] = [demoCommand, sandboxCommand, controllerCommand, crdsCommand]
+export const commands: readonly CommandFactory[] = [
+  demoCommand,
+  sandboxCommand,
+  controllerCommand,
+  crdsCommand,
+  getCommand,
+]

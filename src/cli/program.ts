@@ -1,10 +1,10 @@
 import { Command, CommanderError } from 'commander'
-import { SluiceError } from '../errors.ts'
-import { asKubeError } from '../kube/kube-error.ts'
-import { KubeconfigError } from '../kube/kubeconfig.ts'
+import manifest from '../../package.json' with { type: 'json' }
 import { commands } from './commands.ts'
+import { explain } from './explain.ts'
+import { systemTerminal, type Terminal } from './terminal.ts'
 
-/** Exit codes, the same for every command. */
+/** Exit codes, the same for every command. `watch --exit-code` has more: see its help. */
 export const exitCodes = {
   /** It did what was asked. */
   ok: 0,
@@ -15,31 +15,35 @@ export const exitCodes = {
 } as const
 
 /** Runs one command line and answers with the exit code; what went wrong is one sentence on standard error. */
-export async function run(argv: readonly string[]): Promise<number> {
+export async function run(argv: readonly string[], terminal: Terminal = systemTerminal()): Promise<number> {
   let code: number = exitCodes.ok
   const program = new Command('sluice')
     .description(
       'Progressive delivery for Kubernetes: traffic moves by Git, is judged by Prometheus, and comes back in seconds.',
     )
-    .exitOverride()
-    .showHelpAfterError('(sluice --help lists the commands)')
+    .version(manifest.version)
+    .addHelpText('after', '\nExit codes: 0 done, 1 not done (one sentence says why), 2 the command line is wrong.')
   const exit = (result: number) => {
     code = result
   }
-  for (const command of commands) program.addCommand(command(exit).exitOverride())
+  for (const command of [program, ...commands.map((make) => make(exit, terminal))]) {
+    command.exitOverride().configureOutput({
+      writeOut: terminal.out,
+      writeErr: terminal.err,
+      getOutHelpWidth: () => Math.min(100, terminal.columns ?? 80),
+      getErrHelpWidth: () => Math.min(100, terminal.columns ?? 80),
+      getOutHasColors: () => terminal.colours,
+      getErrHasColors: () => terminal.colours,
+    })
+    if (command === program) command.showHelpAfterError('(sluice --help lists the commands)')
+    else program.addCommand(command.showHelpAfterError(`(sluice ${command.name()} --help tells more)`))
+  }
   try {
     await program.parseAsync(['node', 'sluice', ...argv])
     return code
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage
-    process.stderr.write(`sluice: ${explain(error)}\n`)
+    terminal.err(`sluice: ${explain(error)}\n`)
     return exitCodes.failed
   }
-}
-
-function explain(error: unknown): string {
-  if (error instanceof SluiceError || error instanceof KubeconfigError) return error.message
-  const kube = asKubeError(error)
-  if (kube) return kube.message
-  return error instanceof Error ? error.message : String(error)
 }

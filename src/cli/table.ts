@@ -1,5 +1,5 @@
 import type { Paint } from './paint.ts'
-import { clean, displayWidth, fit, pad } from './width.ts'
+import { clean, cut, displayWidth, pad } from './width.ts'
 
 /** One column of a table. */
 export interface Column {
@@ -33,7 +33,7 @@ export function table(columns: readonly Column[], rows: readonly (readonly Cell[
     const cells = shown.map((i, at) => {
       const { text, paint } = line[i] ?? { text: '' }
       const columnWidth = widths[at] ?? 0
-      const kept = fit(text, columnWidth)
+      const kept = cut(text, columnWidth)
       const last = at === shown.length - 1 && columns[i]?.align !== 'right'
       const padded = last ? kept : pad(kept, columnWidth, columns[i]?.align)
       return paint ? padded.replace(kept, () => paint(kept)) : padded

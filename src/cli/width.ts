@@ -89,7 +89,7 @@ export function displayWidth(text: string): number {
 }
 
 /** At most `width` columns of `text`; what is cut off is marked by `…`. Never cuts through a character. */
-export function fit(text: string, width: number): string {
+export function cut(text: string, width: number): string {
   if (displayWidth(text) <= width) return text
   if (width <= 0) return ''
   let kept = ''
