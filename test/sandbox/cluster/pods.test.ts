@@ -39,6 +39,11 @@ afterEach(async () => {
 
 const pods = () => storage.list(PODS).map((object) => view<Pod>(object))
 const create = (shape: DeploymentShape) => storage.create(DEPLOYMENTS, deployment(shape))
+const warnings = () =>
+  storage
+    .list({ group: '', plural: 'events' })
+    .map((event) => [String(event.reason), String(event.message)])
+    .sort()
 const stateOf = (pod: Pod | undefined) => pod?.status.containerStatuses?.[0]
 
 async function readyPod(): Promise<Pod> {
@@ -89,6 +94,10 @@ describe('a pod', () => {
     })
     expect(waiting.message).toContain('Back-off pulling image "registry.example/checkout:does-not-exist"')
     expect(pods()[0]?.status.phase).toBe('Pending')
+    expect(warnings()).toEqual([
+      ['BackOff', 'Back-off pulling image "registry.example/checkout:does-not-exist"'],
+      ['Failed', expect.stringMatching(/^Failed to pull image "registry.example\/checkout:does-not-exist": /)],
+    ])
   })
 
   test('that crashes is restarted once at once, then backs off', async () => {

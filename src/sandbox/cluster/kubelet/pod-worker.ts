@@ -7,6 +7,7 @@ import { PODS, type Pod, timestampOf, view } from '../objects.ts'
 import { createApp } from './app.ts'
 import { appContainer, type Behaviour, behaviourOf, isPullable, portsOf } from './behaviour.ts'
 import type { AddressPool } from './listener.ts'
+import { createPodWarner } from './pod-events.ts'
 import { createPodServer, type PodServer } from './pod-server.ts'
 import { type ContainerView, CREATING, podStatus } from './pod-status.ts'
 import { createReadiness, type Readiness } from './readiness.ts'
@@ -49,6 +50,7 @@ export function startPodWorker(options: PodWorkerOptions): PodWorker {
   const ended = new AbortController()
   // Aborted by either way to end: the pod is being deleted, or it is gone.
   const ending = new AbortController()
+  const warn = createPodWarner(storage, runtime)
   let pod = options.pod
   let behaviour = behaviourOf(pod)
   let container: ContainerView = CREATING
@@ -118,6 +120,7 @@ export function startPodWorker(options: PodWorkerOptions): PodWorker {
       }
       const message = `back-off ${Math.round(backOffMs / 1000)}s restarting failed container=${appContainer(pod)?.name} pod=${key.name}_${key.namespace}(${uid})`
       publish({ ...crashed, restartCount: run, state: { waiting: { reason: 'CrashLoopBackOff', message } } })
+      warn(pod, 'BackOff', `Back-off restarting failed container ${appContainer(pod)?.name} in pod ${key.name}`)
       await pause(backOffMs)
       container = { ...container, restartCount: run + 1 }
       backOffMs = Math.min(MAX_BACK_OFF_MS, backOffMs * 2)
@@ -127,9 +130,13 @@ export function startPodWorker(options: PodWorkerOptions): PodWorker {
   async function backOffPulling(image: string): Promise<void> {
     const failed = `failed to pull and unpack image "${image}": failed to resolve reference "${image}": not found`
     publish({ ...CREATING, state: { waiting: { reason: 'ErrImagePull', message: failed } } })
+    warn(pod, 'Failed', `Failed to pull image "${image}": ${failed}`)
     await pause(Math.min(1000, options.crashBackOffMs))
     const message = `Back-off pulling image "${image}": ErrImagePull: ${failed}`
-    if (!stopping()) publish({ ...CREATING, state: { waiting: { reason: 'ImagePullBackOff', message } } })
+    if (!stopping()) {
+      publish({ ...CREATING, state: { waiting: { reason: 'ImagePullBackOff', message } } })
+      warn(pod, 'BackOff', `Back-off pulling image "${image}"`)
+    }
     await pause(undefined)
   }
 
