@@ -690,6 +690,35 @@ export function apiServerConformance(label: string, connect: () => Promise<Conne
       })
     })
 
+    describe('requests that make no sense', () => {
+      test.each([
+        ['GET', '/apis/nowhere.example.com/v1/things', 404],
+        ['GET', '/api/v1/namespaces/default/deployments', 404],
+        ['GET', '/api/v1/namespaces/default/pods/x/nothing', 404],
+        ['PUT', configMaps, 405],
+        ['PATCH', configMaps, 405],
+        ['POST', `${configMaps}/x`, 405],
+        ['GET', `${configMaps}?limit=many`, 400],
+        ['GET', `${configMaps}?labelSelector=${encodeURIComponent('a in b')}`, 400],
+      ])('%s %s answers %i', async (method, path, status) => {
+        const body = method === 'GET' ? undefined : configMap('x')
+        const answer = await client.request(method, path, {
+          body,
+          contentType: method === 'PATCH' ? mergePatchType : 'application/json',
+        })
+        expect(answer.status).toBe(status)
+        expect(answer.body).toMatchObject({ kind: 'Status', status: 'Failure', code: status })
+      })
+
+      test('a broken body, an object of another kind and another name are refused', async () => {
+        const name = fresh('cm')
+        await created(configMaps, configMap(name))
+        expect((await client.request('POST', configMaps, { body: '{"kind"' })).status).toBe(400)
+        expect((await client.request('POST', configMaps, { body: deployment('x') })).status).toBe(400)
+        expect((await client.request('PUT', `${configMaps}/${name}`, { body: configMap('another') })).status).toBe(400)
+      })
+    })
+
     describe('discovery', () => {
       test('lists resources with their names, scopes and subresources', async () => {
         const answer = await client.request('GET', '/apis/conformance.example.com/v1')

@@ -45,7 +45,11 @@ export function createHandler(parts: ServerParts, options: HandlerOptions) {
 
   return async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const started = parts.runtime.monotonic()
-    const url = new URL(request.url ?? '/', 'http://sandbox')
+    const url = urlOf(request)
+    if (!url) {
+      response.writeHead(400).end()
+      return
+    }
     const exchange: Exchange = {
       request,
       response,
@@ -85,6 +89,17 @@ export function createHandler(parts: ServerParts, options: HandlerOptions) {
         ms: parts.runtime.monotonic() - started,
       })
     }
+  }
+}
+
+/** Undefined for a request target that is no path, or whose percent-encoding is broken. */
+function urlOf(request: IncomingMessage): URL | undefined {
+  try {
+    const url = new URL(`http://sandbox${request.url ?? '/'}`)
+    decodeURIComponent(url.pathname)
+    return url
+  } catch {
+    return undefined
   }
 }
 
@@ -181,16 +196,11 @@ function serveResource(request: ResourceRequest, parts: ServerParts, { snapshots
     return
   }
   const isStatus = route.subresource === 'status' && version?.statusSubresource
-  if (
-    route.subresource !== undefined &&
-    !isStatus &&
-    !(route.subresource === 'finalize' && type.plural === 'namespaces')
-  ) {
-    throw noSuchPath()
-  }
+  if (route.subresource !== undefined && !isStatus) throw noSuchPath()
   if (type.namespaced && route.namespace === undefined && !['list', 'watch'].includes(verb))
     throw methodNotAllowed(type)
-  if (verb === 'create' && route.name !== undefined) throw methodNotAllowed(type)
+  const wantsName = verb === 'update' || verb === 'patch'
+  if (route.name === undefined ? wantsName : verb === 'create') throw methodNotAllowed(type)
   const handlers: Record<string, () => void> = {
     get: () => handleGet(request, parts),
     list: () => handleList(request, parts, snapshots),

@@ -106,7 +106,7 @@ export function handleList(request: ResourceRequest, parts: ServerParts, snapsho
   const selection = selectionOf(request)
   const token = query.get('continue')
   const limit = Number(query.get('limit') ?? 0)
-  if (!Number.isInteger(limit) || limit < 0) throw badRequest(`limit: Invalid value: ${query.get('limit')}`)
+  if (!Number.isInteger(limit)) throw badRequest(`limit: Invalid value: ${query.get('limit')}`)
   const { all, resourceVersion } = token ? continued(token, snapshots) : current(request, parts)
   const selected = token ? all : all.filter((object) => selection.selects(object))
   const page = limit > 0 ? selected.slice(0, limit) : selected

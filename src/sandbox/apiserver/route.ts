@@ -35,9 +35,9 @@ function fromParts(group: string, [version, ...rest]: string[]): Route | undefin
   }
 }
 
-/** `/namespaces/x/status` and `/namespaces/x/finalize` are the namespace's own. */
+/** `/namespaces/x/status` is the namespace's own. */
 function isNamespaceSubresource(rest: string[]): boolean {
-  return rest.length === 3 && (rest[2] === 'status' || rest[2] === 'finalize')
+  return rest.length === 3 && rest[2] === 'status'
 }
 
 /** The verb authorization and audit speak of. */

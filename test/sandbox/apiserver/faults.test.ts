@@ -121,3 +121,8 @@ test('every request is told to listeners, with who asked and what came of it', a
     },
   ])
 })
+
+test('a request whose path cannot be decoded is answered, and harms nobody', async () => {
+  expect((await client.request('GET', '/api/v1/namespaces/%E0%A4%A/pods')).status).toBe(400)
+  expect((await list()).status).toBe(200)
+})
