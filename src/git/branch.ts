@@ -1,7 +1,7 @@
 import type { Problem } from '../errors.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Credentials } from './credentials.ts'
-import { type History, indexHistory } from './history.ts'
+import { type History, indexHistory, type Operation } from './history.ts'
 import { openRepository, type Repository, RepositoryDamaged } from './repository.ts'
 import { branchKey, type SourceRef } from './source-ref.ts'
 import { createManifestReader, openTree, type Tree } from './tree.ts'
@@ -68,6 +68,7 @@ export function createBranch(repository: Repository, name: string): Branch {
   const listeners = new Set<() => void>()
   const trees = new Map<string, Promise<Tree>>()
   const manifestsOf = createManifestReader()
+  const operations = new Map<string, Operation | undefined>()
   let tip: string | undefined
   let history = indexHistory([], false)
   let problem: Problem | undefined
@@ -76,7 +77,9 @@ export function createBranch(repository: Repository, name: string): Branch {
   async function load(commit: string): Promise<void> {
     const commits = await repository.log([`--max-count=${historyLength}`, '--topo-order', commit])
     const oldest = commits.at(-1)
-    history = indexHistory(commits, commits.length < historyLength && oldest?.parents.length === 0)
+    if (operations.size > 10 * historyLength) operations.clear()
+    const complete = commits.length < historyLength && oldest?.parents.length === 0
+    history = indexHistory(commits, complete, operations)
     tip = commit
     for (const listener of listeners) listener()
   }

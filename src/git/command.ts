@@ -45,7 +45,7 @@ const baseEnvironment = {
 }
 
 /** Settings that no repository or user configuration can override: no hooks, no helpers, no background work. */
-const settings = {
+const fixedSettings = {
   'core.hooksPath': '/dev/null',
   'core.fsmonitor': 'false',
   'core.quotePath': 'false',
@@ -56,7 +56,6 @@ const settings = {
   'fetch.writeCommitGraph': 'false',
   'push.gpgSign': 'false',
   'http.lowSpeedLimit': '1',
-  'http.lowSpeedTime': '30',
   'protocol.ext.allow': 'never',
   'submodule.recurse': 'false',
 }
@@ -65,7 +64,9 @@ const settings = {
 export function gitIn({ dir, runtime, inherit = {} }: GitCommandOptions): Git {
   return async (args, run = {}) => {
     const { timeoutMs = 60_000, silenceMs = timeoutMs, secrets = [] } = run
-    const environment = withSettings({ ...baseEnvironment, HOME: dir, ...inherit, ...run.environment })
+    // A helper of a killed git may outlive it: one that stalls must end by itself in about the same time.
+    const patience = { ...fixedSettings, 'http.lowSpeedTime': String(Math.max(1, Math.ceil(silenceMs / 1000))) }
+    const environment = withSettings({ ...baseEnvironment, HOME: dir, ...inherit, ...run.environment }, patience)
     const deadline = new AbortController()
     const done = new AbortController()
     let killed: string | undefined
@@ -123,8 +124,8 @@ export function gitIn({ dir, runtime, inherit = {} }: GitCommandOptions): Git {
   }
 }
 
-/** Numbers the fixed settings into GIT_CONFIG_*, after those the caller brought. */
-function withSettings(environment: Record<string, string>): Record<string, string> {
+/** Numbers settings into GIT_CONFIG_*, after those the caller brought. */
+function withSettings(environment: Record<string, string>, settings: Record<string, string>): Record<string, string> {
   const result = { ...environment }
   let count = Number(result.GIT_CONFIG_COUNT ?? 0)
   for (const [key, value] of Object.entries(settings)) {

@@ -1,8 +1,9 @@
+import { weightEdits } from '../traffic/manifest.ts'
 import type { Pair } from '../traffic/router.ts'
 import { blame } from './blame.ts'
 import type { Branch } from './branch.ts'
 import type { Manifest } from './manifest.ts'
-import { rolloutTrailer, weightsTrailer } from './message.ts'
+import { rolloutTrailer, type WrittenWeights, weightsTrailer } from './message.ts'
 import { canaryPercent, type PairWeights, pairWeights, type RolloutRef, routeManifest, sameSplit } from './owned.ts'
 import type { SourceRef } from './source-ref.ts'
 import type { Tree } from './tree.ts'
@@ -36,8 +37,11 @@ export interface ConflictQuestion {
 export async function conflictOf(question: ConflictQuestion): Promise<WeightConflict | undefined> {
   const { branch, rollout, pair, manifest } = question
   const now = pairWeights(manifest, rollout, pair)
+  const written = branch.history.weightsOf(rollout)
+  if (!now || (written && isAsWritten(question, written.weights) && !isNewer(question, written.commit)))
+    return undefined
   const baseline = await baselineOf(question)
-  if (!now || !branch.tip || baseline === undefined || baseline === branch.tip) return undefined
+  if (!branch.tip || baseline === undefined || baseline === branch.tip) return undefined
   const then = await weightsAt(question, baseline)
   if (!then || sameSplit(now, then)) return undefined
   const changed = await blame(branch.repository, [`${baseline}..${branch.tip}`], manifest, (m) =>
@@ -45,6 +49,25 @@ export async function conflictOf(question: ConflictQuestion): Promise<WeightConf
   )
   const weight = Math.round(canaryPercent(now) * 100) / 100
   return { weight, commit: changed?.commit ?? branch.tip, author: changed?.author ?? 'somebody unknown' }
+}
+
+/** The cheap answer, and nearly always the right one: the manifest says what we wrote last. */
+function isAsWritten({ manifest, rollout, pair }: ConflictQuestion, written: WrittenWeights): boolean {
+  if (written.stable !== pair.stable || written.canary !== pair.canary) return false
+  const found = weightEdits(
+    manifest.object,
+    rollout.spec.traffic,
+    { namespace: rollout.namespace },
+    written,
+    written.weight,
+  )
+  return found.ok && found.edits.every((edit) => edit.from === edit.value)
+}
+
+/** Whether a person's commit was accepted after ours. */
+function isNewer({ branch, accept }: ConflictQuestion, own: string): boolean {
+  const position = accept === undefined ? undefined : branch.history.position(accept)
+  return position !== undefined && position < (branch.history.position(own) ?? Number.POSITIVE_INFINITY)
 }
 
 /** The commit whose weights are ours: the newest in which we wrote them, or the accepted one; else the base. */

@@ -76,14 +76,23 @@ export interface History {
   position(sha: string): number | undefined
 }
 
-export function indexHistory(commits: Commit[], complete: boolean): History {
+/**
+ * Indexes commits given newest first. `known` keeps what was read from messages between calls, so that a new tip costs only
+ * its new commits.
+ */
+export function indexHistory(
+  commits: Commit[],
+  complete: boolean,
+  known: Map<string, Operation | undefined> = new Map(),
+): History {
   const byOp = new Map<string, Commit>()
   const newest = new Map<string, Operation & { weights: WrittenWeights }>()
   const positions = new Map<string, number>()
   commits.forEach((commit, position) => {
     positions.set(commit.sha, position)
     if (!commit.message.includes(`${opTrailer}:`)) return
-    const operation = operationOf(commit)
+    const operation = known.has(commit.sha) ? known.get(commit.sha) : operationOf(commit)
+    known.set(commit.sha, operation)
     if (!operation) return
     byOp.set(operation.op, commit)
     const { rollout, weights } = operation

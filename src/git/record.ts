@@ -50,8 +50,6 @@ interface Entry {
   branch: Branch
   view?: View
   results: Map<string, Settled>
-  looking: boolean
-  again: boolean
 }
 
 /** A result, and what it was the result of. */
@@ -62,6 +60,9 @@ interface Settled {
   at: number
 }
 
+/** Views that are read at the same time; each may run a git command. */
+const looksAtOnce = 2
+
 export function createGitRecorder(options: GitRecorderOptions): GitRecorder {
   const { branches, runtime, identity, refusedRetryMs = 600_000, onError } = options
   const entries = new Map<string, Entry>()
@@ -70,7 +71,9 @@ export function createGitRecorder(options: GitRecorderOptions): GitRecorder {
   const changed = new Set<(key: string) => void>()
   const pushed = new Set<(source: SourceRef, commit: string, at: number) => void>()
   const looks = new Set<Promise<void>>()
+  const due = new Set<string>()
   const stopping = new AbortController()
+  let lookers = 0
 
   const tell = (key: string) => {
     for (const listener of changed) listener(key)
@@ -82,13 +85,15 @@ export function createGitRecorder(options: GitRecorderOptions): GitRecorder {
     const branch = branches.of(source)
     if (known && known.branch === branch) {
       const moved = known.source.path !== source.path || known.rollout.accepted !== rollout.accepted
-      const edited = JSON.stringify(known.rollout.spec.traffic) !== JSON.stringify(rollout.spec.traffic)
+      const edited =
+        known.rollout.spec.traffic !== rollout.spec.traffic &&
+        JSON.stringify(known.rollout.spec.traffic) !== JSON.stringify(rollout.spec.traffic)
       known.source = source
       known.rollout = rollout
-      if (moved || edited) look(key, known)
+      if (moved || edited) look(key)
       return known
     }
-    const entry: Entry = { source, rollout, branch, results: known?.results ?? new Map(), looking: false, again: false }
+    const entry: Entry = { source, rollout, branch, results: known?.results ?? new Map() }
     entries.set(key, entry)
     if (!watched.has(branch))
       watched.set(
@@ -96,32 +101,41 @@ export function createGitRecorder(options: GitRecorderOptions): GitRecorder {
         branch.onTip(() => lookAll(branch)),
       )
     if (branch.tip === undefined) track(branch.refresh(source.credentials).then(() => tell(key)))
-    else look(key, entry)
+    else look(key)
     return entry
   }
 
   function lookAll(branch: Branch): void {
-    for (const [key, entry] of entries) if (entry.branch === branch) look(key, entry)
+    for (const [key, entry] of entries) if (entry.branch === branch) look(key)
   }
 
-  /** Brings the view of a Rollout up to date; one look at a time, and another when the world moved meanwhile. */
-  function look(key: string, entry: Entry): void {
-    entry.again = true
-    if (entry.looking) return
-    entry.looking = true
-    track(
-      (async () => {
-        while (entry.again && !stopping.signal.aborted) {
-          entry.again = false
-          const { branch, source, rollout, view } = entry
-          const before = contentOf(view)
-          entry.view = await viewOf({ branch, source, rollout, previous: view, ...identity })
-          if (contentOf(entry.view) !== before) tell(key)
-        }
-      })().finally(() => {
-        entry.looking = false
-      }),
-    )
+  /** Brings the view of a Rollout up to date soon: a few at a time, so that a push to a repository of thousands delays nobody. */
+  function look(key: string): void {
+    due.add(key)
+    while (lookers < looksAtOnce && lookers < due.size) {
+      lookers += 1
+      track(
+        lookOn().finally(() => {
+          lookers -= 1
+        }),
+      )
+    }
+  }
+
+  async function lookOn(): Promise<void> {
+    for (const key of due) {
+      due.delete(key)
+      const entry = entries.get(key)
+      if (!entry || stopping.signal.aborted) continue
+      const { branch, source, rollout, view } = entry
+      try {
+        entry.view = await viewOf({ branch, source, rollout, previous: view, ...identity })
+      } catch (error) {
+        if (!stopping.signal.aborted) onError?.(error)
+      }
+      if (contentOf(entry.view) !== contentOf(view)) tell(key)
+      await new Promise((resume) => setImmediate(resume))
+    }
   }
 
   function track(work: Promise<unknown>): void {

@@ -51,13 +51,7 @@ export async function openTree(
   manifestsOf: ManifestReader = createManifestReader(),
 ): Promise<Tree> {
   const files = await repository.files(commit, path)
-  return treeOf(
-    { repository, manifestsOf },
-    commit,
-    path,
-    new Map(files.map((entry) => [entry.path, entry])),
-    new Map(),
-  )
+  return treeOf({ repository, manifestsOf }, commit, path, new Map(files.map((entry) => [entry.path, entry])))
 }
 
 interface Readers {
@@ -65,60 +59,82 @@ interface Readers {
   manifestsOf: ManifestReader
 }
 
-function treeOf(
-  readers: Readers,
-  commit: string,
-  path: string,
-  entries: ReadonlyMap<string, TreeEntry>,
-  changes: ReadonlyMap<string, Buffer>,
-): Tree {
+function treeOf(readers: Readers, commit: string, path: string, entries: ReadonlyMap<string, TreeEntry>): Tree {
   let index: Promise<Map<string, Manifest[]>> | undefined
   let kustomizations: Promise<KustomizationFile[]> | undefined
-
   const tree: Tree = {
     commit,
     path,
     entries,
     async read(file) {
-      const changed = changes.get(file)
-      if (changed) return changed
       const entry = entries.get(file)
       if (!entry || !isRegular(entry)) return undefined
       return (await readers.repository.contents([entry.sha]))[0]
     },
-    version(file) {
-      const changed = changes.get(file)
-      return changed ? `changed:${changed.toString('base64')}` : entries.get(file)?.sha
-    },
+    version: (file) => entries.get(file)?.sha,
     async declared(kind, name) {
-      index ??= buildIndex(tree, readers, changes)
+      index ??= buildIndex(entries, readers)
       return (await index).get(`${kind}/${name}`) ?? []
     },
     kustomizations() {
-      kustomizations ??= readKustomizations(tree, readers.repository)
+      kustomizations ??= readKustomizations(entries, readers.repository)
       return kustomizations
     },
-    with: (more) => treeOf(readers, commit, path, entries, new Map([...changes, ...more])),
+    with: (changes) => overlaid(tree, new Map([...changes].map(([file, content]) => [file, changed(file, content)]))),
   }
   return tree
 }
 
+/** A file with content that is not committed, and the objects in it. */
+interface Changed {
+  content: Buffer
+  manifests: Manifest[]
+}
+
+function changed(file: string, content: Buffer): Changed {
+  return {
+    content,
+    manifests: isManifestFile(file) && !isStateFile(file) ? readManifests(file, content).manifests : [],
+  }
+}
+
+/** Only what changed is parsed: a batch of a hundred commits costs no more than its own files. */
+function overlaid(base: Tree, changes: ReadonlyMap<string, Changed>): Tree {
+  return {
+    commit: base.commit,
+    path: base.path,
+    entries: base.entries,
+    read: async (file) => changes.get(file)?.content ?? (await base.read(file)),
+    version: (file) =>
+      changes.has(file) ? `changed:${changes.get(file)!.content.toString('base64')}` : base.version(file),
+    async declared(kind, name) {
+      const before = (await base.declared(kind, name)).filter((manifest) => !changes.has(manifest.file))
+      const now = [...changes.values()].flatMap(({ manifests }) => manifests)
+      return [...before, ...now.filter(({ object }) => object.kind === kind && object.metadata.name === name)]
+    },
+    kustomizations: base.kustomizations,
+    with: (more) =>
+      overlaid(
+        base,
+        new Map([...changes, ...[...more].map(([file, content]) => [file, changed(file, content)] as const)]),
+      ),
+  }
+}
+
 async function buildIndex(
-  tree: Tree,
+  entries: ReadonlyMap<string, TreeEntry>,
   { repository, manifestsOf }: Readers,
-  changes: ReadonlyMap<string, Buffer>,
 ): Promise<Map<string, Manifest[]>> {
   const index = new Map<string, Manifest[]>()
-  const files = [...tree.entries.values()].filter(
+  const files = [...entries.values()].filter(
     (entry) => isRegular(entry) && isManifestFile(entry.path) && !isStateFile(entry.path),
   )
   const contents = await repository.contents(files.map((entry) => entry.sha))
   let turn = 0
   for (const [i, { path, sha }] of files.entries()) {
-    const changed = changes.get(path)
-    const content = changed ?? contents[i]!
+    const content = contents[i]!
     if (!editedKinds.some((kind) => content.includes(kind))) continue
-    for (const manifest of changed ? readManifests(path, changed).manifests : manifestsOf(path, sha, content)) {
+    for (const manifest of manifestsOf(path, sha, content)) {
       const key = `${manifest.object.kind}/${manifest.object.metadata.name}`
       index.set(key, [...(index.get(key) ?? []), manifest])
     }
@@ -128,8 +144,11 @@ async function buildIndex(
   return index
 }
 
-async function readKustomizations(tree: Tree, repository: Repository): Promise<KustomizationFile[]> {
-  const entries = [...tree.entries.values()].filter((entry) => isRegular(entry) && isKustomization(entry.path))
+async function readKustomizations(
+  files: ReadonlyMap<string, TreeEntry>,
+  repository: Repository,
+): Promise<KustomizationFile[]> {
+  const entries = [...files.values()].filter((entry) => isRegular(entry) && isKustomization(entry.path))
   const contents = await repository.contents(entries.map((entry) => entry.sha))
   return entries.map((entry, i) => readKustomization(entry.path, contents[i]!))
 }

@@ -2,8 +2,10 @@ import type { Problem } from '../errors.ts'
 import type { Memory } from '../plan/observation.ts'
 import { blame } from './blame.ts'
 import type { Branch } from './branch.ts'
+import type { Commit } from './commit.ts'
 import { conflictOf, type WeightConflict } from './conflict.ts'
 import { operationOf } from './history.ts'
+import type { Located } from './locate.ts'
 import { notAllowed, otherCluster, pathMissing } from './operation.ts'
 import { desiredOf, type RolloutRef, rolloutManifest, routeManifest } from './owned.ts'
 import { allowsNamespace, type SourceRef } from './source-ref.ts'
@@ -17,6 +19,8 @@ export interface View {
   conflict?: WeightConflict
   memory?: Memory
   author?: string
+  /** Version of the file that declares the Rollout, when `author` was found. */
+  declared?: string
   /** Changes whenever anything that this was made from does. */
   signature: string
 }
@@ -60,17 +64,18 @@ export async function viewOf(question: ViewQuestion): Promise<View | undefined> 
     pair && route.state === 'found'
       ? await conflictOf({ branch, source, rollout, pair, manifest: route.manifest, accept: rollout.accepted })
       : undefined
+  const version = declared.state === 'found' ? tree.version(declared.manifest.file) : undefined
   const author =
-    declared.state === 'found'
-      ? await blame(
-          branch.repository,
-          [tip],
-          declared.manifest,
-          desiredOf,
-          (commit) => operationOf(commit) !== undefined,
-        )
-      : undefined
-  return { tip, signature, problem, conflict, memory: state && memoryOf(state), author: author?.author }
+    previous && version === previous.declared ? previous.author : await authorOfDesired(branch, tip, declared)
+  const memory = state && memoryOf(state)
+  return { tip, signature, problem, conflict, memory, author, declared: version }
+}
+
+/** Who made the desired version what it is; when that was a rollback of ours, whoever wanted it first. */
+async function authorOfDesired(branch: Branch, tip: string, declared: Located): Promise<string | undefined> {
+  if (declared.state !== 'found') return undefined
+  const isOwn = (commit: Commit) => operationOf(commit) !== undefined
+  return (await blame(branch.repository, [tip], declared.manifest, desiredOf, isOwn))?.author
 }
 
 async function stored(

@@ -64,6 +64,7 @@ export function createWriter(options: WriterOptions): Writer {
     const result: Plan = { tip, settled: [], commits: [] }
     const ownWeights = new Set<string>()
     for (const [id, job] of jobs) {
+      await new Promise((resume) => setImmediate(resume))
       const rollout = `${job.rollout.namespace}/${job.rollout.name}`
       const now = runtime.now()
       const prepared: Prepared = await prepare(job, tree, branch, ownWeights.has(rollout), identity, now)
