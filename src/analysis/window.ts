@@ -11,7 +11,7 @@ export interface CounterSample {
   value: number
 }
 
-/** The last value ever seen of each counter, kept while it is away so that its return counts nothing twice. */
+/** The last value of each counter, kept while its process is away so that its return counts nothing twice. */
 export type Ledger = ReadonlyMap<string, LedgerEntry>
 
 interface LedgerEntry {
@@ -43,7 +43,7 @@ export function baselineOf(samples: readonly CounterSample[], ledger: Ledger = e
 /**
  * The events between the last known values and this snapshot, by the rules of raw counters:
  * a series never seen before counts from zero, a decrease means that the process restarted and counts from zero,
- * a series that is absent adds nothing and is remembered.
+ * a process that is absent adds nothing and is remembered.
  * A process has restarted when a counter of the family went back, or when all its counters together did:
  * then each of them counts from zero, also the one that has outgrown its old value already.
  * What is no count (NaN, infinite, negative) is as if absent.
@@ -64,7 +64,7 @@ export function incrementsSince(ledger: Ledger, samples: readonly CounterSample[
     if (grown > 0) events.set(sample.series, grown)
     next.set(sample.series, entry(sample))
   }
-  if (restarted.targets.size > 0) forgetAbsent(next, readable, restarted.targets)
+  forgetAbsent(next, samples)
   return { events, ledger: next }
 }
 
@@ -89,11 +89,16 @@ function restarts(ledger: Ledger, samples: readonly CounterSample[]) {
   return { families, targets }
 }
 
-/** Counters that a restarted process does not have yet will count from zero when they come. */
-function forgetAbsent(ledger: Map<string, LedgerEntry>, samples: readonly CounterSample[], targets: Set<string>) {
-  const present = new Set(samples.map((sample) => sample.series))
-  for (const [series, known] of ledger) {
-    if (targets.has(known.target) && !present.has(series)) ledger.delete(series)
+/** A process that was read shows all it has: a counter it does not show is no more, and starts at zero if it returns. */
+function forgetAbsent(ledger: Map<string, LedgerEntry>, samples: readonly CounterSample[]) {
+  const series = new Set<string>()
+  const targets = new Set<string>()
+  for (const sample of samples) {
+    series.add(sample.series)
+    targets.add(sample.target)
+  }
+  for (const [known, { target }] of ledger) {
+    if (targets.has(target) && !series.has(known)) ledger.delete(known)
   }
 }
 

@@ -110,12 +110,9 @@ function restartIsHidden(pod: Pod, key: Key): boolean {
 
 function expose(pod: Pod) {
   const present = keys.filter((k) => pod.counters[k] > 0)
-  const sum = (value: (k: Key) => number) => present.reduce((total, k) => total + value(k), 0)
-  const restarted = sum((k) => pod.counters[k]) < sum((k) => pod.exposed[k].value)
-  for (const key of keys) {
-    if (pod.counters[key] > 0) pod.exposed[key] = { value: pod.counters[key], earlier: false }
-    else if (restarted) pod.exposed[key] = { value: 0, earlier: false }
-  }
+  for (const key of present) pod.exposed[key] = { value: pod.counters[key], earlier: false }
+  if (present.length === 0) return
+  for (const key of keys) if (!present.includes(key)) pod.exposed[key] = { value: 0, earlier: false }
 }
 
 function simulate(rounds: { pod: number; kind: string; good: number; bad: number }[][]) {
@@ -186,6 +183,14 @@ test('windows sum to the true number of events whose scrape was seen', () => {
     }),
     { numRuns: 1000 },
   )
+})
+
+test('a counter that is gone while its process is there starts at zero when it returns', () => {
+  const first = [sample('ok', 1), sample('500', 2)]
+  expect(read(first, [sample('ok', 5)], [sample('ok', 5), sample('500', 1)])).toEqual([
+    { 'pod/ok': 4 },
+    { 'pod/500': 1 },
+  ])
 })
 
 test('how the time is cut into windows does not change the sum', () => {
