@@ -130,6 +130,25 @@ describe('verdicts', () => {
     expect(seen[at]?.observed).toBe('80.00 %')
   })
 
+  test('20 % errors at 10 canary requests/s are a breach within a scrape, an interval and five bad requests', async () => {
+    for (let offset = 0; offset < 15; offset += 2) {
+      for (const onset of [33, 38, 43]) {
+        const { world, canary } = await ready()
+        canary.offset = offset * 1000
+        const analyst = world.analyst()
+        const request = world.request({ slis: [{ name: 's', successRate: { objective: 99.5 } }] })
+        let seconds = Number.POSITIVE_INFINITY
+        await watch(world, analyst, request, onset, () => world.serve(canary, V2, 10))
+        for (let second = 1; second <= 40 && seconds > 40; second++) {
+          await world.run(1, () => world.serve(canary, V2, 8, 2))
+          const { slis } = await analyst.look(request, world.now() + 600)
+          if (slis[0]?.verdict === 'Breach') seconds = second
+        }
+        expect(seconds).toBeLessThanOrEqual(15 + 15 + 3)
+      }
+    }
+  })
+
   test('after healthy hours the message is about the trouble, and the crossing is final', async () => {
     const { world, canary } = await ready()
     const analyst = world.analyst()
