@@ -1,7 +1,8 @@
 import { owe } from './commits.ts'
 import { closeApproval, voidIntent } from './retreat.ts'
-import { positionOf, sameWeight } from './steps.ts'
+import { positionOf } from './steps.ts'
 import { type Decision, event, flightPair, iso, type Pair, percent, type Rule, type Turn } from './turn.ts'
+import { sameWeight } from './weights.ts'
 
 /** Somebody else's lowering may happen this often in one step before Sluice stops arguing. */
 const LOWERINGS = 3

@@ -10,9 +10,9 @@ import { ready } from './gates/ready.ts'
 import { settled } from './gates/settled.ts'
 import { window } from './gates/window.ts'
 import { endFlight, record, retreat, voidIntent } from './retreat.ts'
-import { positionOf, sameWeight, tooFewRequests } from './steps.ts'
+import { positionOf, tooFewRequests } from './steps.ts'
 import { type Decision, epoch, event, flightPair, iso, liveWeight, percent, type Rule, type Turn } from './turn.ts'
-import { pointsFor } from './weights.ts'
+import { pointsFor, sameWeight } from './weights.ts'
 
 /** In the order in which they are looked at; approval is asked last, when all else allows. */
 const gates: readonly Gate[] = [passed, settled, window, ready, answers]

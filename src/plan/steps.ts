@@ -3,14 +3,7 @@ import type { RolloutSpec, Step } from '../api/rollout.ts'
 import type { RolloutStatus } from '../api/status.ts'
 import type { SliObservation } from './observation.ts'
 import { epoch, iso, type Turn } from './turn.ts'
-
-/** Weights come from divisions of points; two that differ by less than this are the same. */
-const SAME = 0.01
-
-/** Whether two percentages mean the same split. `sum` is the number of points of the pair: a step is written as the nearest point. */
-export function sameWeight(a: number, b: number, sum = 100): boolean {
-  return Math.abs(a - b) < Math.max(SAME, 100 / sum / 2 + SAME)
-}
+import { sameWeight } from './weights.ts'
 
 /**
  * The step at which a weight stands: the last one whose weight is at most this, 0 when there is none.

@@ -1,7 +1,7 @@
 import { canaryNow, stableNow } from '../turn.ts'
 import type { Gate } from './gate.ts'
 
-/** Every wanted pod of the canary is ready, and stable is there to go back to. */
+/** Every wanted pod of the canary is ready and runs this content, and stable is there to go back to. */
 export const ready: Gate = (turn) => {
   const canary = canaryNow(turn)
   const stable = stableNow(turn)
@@ -14,6 +14,8 @@ export const ready: Gate = (turn) => {
       message: `waits: ${canary.ready} of ${canary.replicas} pods of ${recorded?.name} are ready${canary.notReady ? `; ${canary.notReady}` : ''}`,
     }
   }
+  if (canary.rolling)
+    return { reason: 'CanaryNotReady', message: `waits for the rollout of ${recorded?.name}: ${canary.rolling}` }
   if (!stable || stable.ready === 0)
     return { reason: 'StableNotReady', message: `waits: ${home?.name} has no ready pod to go back to` }
   return undefined
