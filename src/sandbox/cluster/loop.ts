@@ -9,6 +9,9 @@ export interface Loop {
   stop(): void
 }
 
+// One reason for all: an abort without one makes a DOMException with a stack each time.
+const SUPERSEDED = new Error('no longer waited for')
+
 /**
  * Runs `reconcile` for every added key, off the caller's stack, so that a handler of storage events never re-enters storage.
  * A reconcile that throws (a conflict, an admission policy that refuses) is tried again with exponential backoff up to 30 s.
@@ -25,7 +28,7 @@ export function createLoop(runtime: Runtime, reconcile: (key: string) => number 
     const dueMs = runtime.monotonic() + afterMs
     const earlier = delayed.get(key)
     if (earlier && earlier.dueMs <= dueMs) return
-    earlier?.cancel.abort()
+    earlier?.cancel.abort(SUPERSEDED)
     const entry = { dueMs, cancel: new AbortController() }
     delayed.set(key, entry)
     runtime.sleep(afterMs, entry.cancel.signal).then(
@@ -71,7 +74,7 @@ export function createLoop(runtime: Runtime, reconcile: (key: string) => number 
     stop() {
       stopped = true
       if (scheduled) clearImmediate(scheduled)
-      for (const { cancel } of delayed.values()) cancel.abort()
+      for (const { cancel } of delayed.values()) cancel.abort(SUPERSEDED)
       delayed.clear()
       dirty.clear()
     },

@@ -19,7 +19,7 @@ import {
 } from './routing-table.ts'
 import { injectSidecar, type PodSidecar } from './sidecar.ts'
 
-export { type Load, type LoadCounts, type LoadOptions, startLoad } from './load.ts'
+export { type Load, startLoad } from './load.ts'
 export { type ClientWorkload, SOURCE_HEADER, sourceHeader } from './peer.ts'
 export type { MeshProblem } from './routing-table.ts'
 

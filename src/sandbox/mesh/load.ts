@@ -4,7 +4,7 @@ import { type ClientWorkload, SOURCE_HEADER, sourceHeader } from './peer.ts'
 import { randomStream } from './random.ts'
 import { createTally, type Tally, type TallyCounts } from './tally.ts'
 
-export interface LoadOptions {
+interface LoadOptions {
   /** Where the mesh (or anything else that speaks HTTP) listens. */
   url: string
   /** The Host header: which Service is meant. */
@@ -30,7 +30,7 @@ export interface LoadOptions {
 }
 
 /** What clients saw, in all and by act. */
-export interface LoadCounts extends TallyCounts {
+interface LoadCounts extends TallyCounts {
   /** By the label of the act in which a request was sent; requests before the first mark are not in here. */
   acts: Record<string, TallyCounts>
 }
