@@ -155,7 +155,7 @@ async function weightsPart(
   if (!content) return { state: 'edited' }
   const edit = editWeights(content, manifest, rollout, weights)
   if (edit.ok && !edit.changed) return { state: 'edited' }
-  const { base, accept } = entry
+  const { base, accept = rollout.accepted } = entry
   const conflict = ownBefore
     ? undefined
     : await conflictOf({ branch, source, rollout, pair: weights, manifest, base, accept })

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { PendingCommit } from '../api/status.ts'
 import type { StateFile } from '../plan/effects.ts'
 import type { CommitResult, GitObservation } from '../plan/observation.ts'
@@ -93,6 +94,7 @@ export function createGitRecorder(options: GitRecorderOptions): GitRecorder {
       if (moved || edited) look(key)
       return known
     }
+    if (known) moveAway(known)
     const entry: Entry = { source, rollout, branch, results: known?.results ?? new Map() }
     entries.set(key, entry)
     if (!watched.has(branch))
@@ -103,6 +105,16 @@ export function createGitRecorder(options: GitRecorderOptions): GitRecorder {
     if (branch.tip === undefined) track(branch.refresh(source.credentials).then(() => tell(key)))
     else look(key)
     return entry
+  }
+
+  /** The Rollout commits elsewhere now: what was not written to the old place is submitted again for the new one. */
+  function moveAway(old: Entry): void {
+    const writer = writers.get(branchKey(old.source))
+    for (const [op, { result }] of old.results) {
+      if (result.state === 'Done') continue
+      writer?.drop(idOf(old.rollout, op))
+      old.results.delete(op)
+    }
   }
 
   function lookAll(branch: Branch): void {
@@ -193,7 +205,9 @@ export function createGitRecorder(options: GitRecorderOptions): GitRecorder {
       const job = { source, rollout, entry, state }
       const writer = writerOf(source)
       const id = idOf(rollout, entry.op)
-      if (writer.has(id) && known.results.get(entry.op)?.wanted === wantedOf(entry)) return
+      const queued = writer.get(id)
+      const same = queued && isDeepStrictEqual(queued.source, source) && wantedOf(queued.entry) === wantedOf(entry)
+      if (same) return
       if (!known.results.has(entry.op)) {
         const waiting: CommitResult = { state: 'Waiting', message: 'the commit is on its way' }
         known.results.set(entry.op, { result: waiting, wanted: wantedOf(entry), at: runtime.now() })

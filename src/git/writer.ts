@@ -22,7 +22,8 @@ export interface WriterOptions {
 export interface Writer {
   /** Queues a job; one with the same operation is replaced in its place. */
   add(id: string, job: Job): void
-  has(id: string): boolean
+  /** The job, while it waits. */
+  get(id: string): Job | undefined
   drop(id: string): void
   /** Resolves when nothing is under way. */
   idle(): Promise<void>
@@ -166,7 +167,7 @@ export function createWriter(options: WriterOptions): Writer {
   }
 
   return {
-    has: (id) => queue.has(id),
+    get: (id) => queue.get(id),
     add(id, job) {
       queue.set(id, job)
       start()
