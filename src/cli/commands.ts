@@ -2,6 +2,7 @@ import type { CommandFactory } from './command.ts'
 import { controllerCommand } from './controller.ts'
 import { crdsCommand } from './crds.ts'
 import { demoCommand } from './demo.ts'
+import { describeCommand } from './describe.ts'
 import { getCommand } from './get.ts'
 import { sandboxCommand } from './sandbox.ts'
 
@@ -12,4 +13,5 @@ export const commands: readonly CommandFactory[] = [
   controllerCommand,
   crdsCommand,
   getCommand,
+  describeCommand,
 ]
