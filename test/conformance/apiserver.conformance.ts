@@ -602,6 +602,19 @@ export function apiServerConformance(label: string, connect: () => Promise<Conne
         expect(without.body.spec.tags).toEqual(['y'])
       })
 
+      test('names the subresource through which a status was written', async () => {
+        const name = fresh('w')
+        await created(widgets, widget(name))
+        const path = `${widgets}/${name}/status?fieldManager=reporter`
+        const answer = await client.request('PATCH', path, {
+          body: { status: { size: 1 } },
+          contentType: mergePatchType,
+        })
+        expect(answer.body.metadata.managedFields).toContainEqual(
+          expect.objectContaining({ manager: 'reporter', operation: 'Update', subresource: 'status' }),
+        )
+      })
+
       test('needs a field manager', async () => {
         const name = fresh('cm')
         const answer = await client.request('PATCH', `${configMaps}/${name}`, {

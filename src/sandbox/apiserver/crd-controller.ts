@@ -52,7 +52,7 @@ function statusOf(crd: KubeObject, now: string): Json {
 }
 
 /** The resource a CRD describes. */
-export function resourceTypeOf(crd: KubeObject): ResourceType {
+function resourceTypeOf(crd: KubeObject): ResourceType {
   const spec = isObject(crd.spec) ? crd.spec : {}
   const names = isObject(spec.names) ? spec.names : {}
   const versions = objects(spec.versions)

@@ -120,8 +120,3 @@ export function jsonType(value: unknown): string {
   if (typeof value === 'number') return Number.isInteger(value) ? 'integer' : 'number'
   return typeof value
 }
-
-/** Whether a value can be taken for an object of the API at all. */
-export function isKubeObject(value: unknown): value is KubeObject {
-  return isObject(value) && (value.metadata === undefined || isObject(value.metadata as Json))
-}

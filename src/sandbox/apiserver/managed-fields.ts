@@ -35,7 +35,8 @@ export function sameManager(a: ManagedFieldsEntry, b: ManagedFieldsEntry): boole
     a.manager === b.manager &&
     a.operation === b.operation &&
     (a.subresource ?? '') === (b.subresource ?? '') &&
-    a.apiVersion === b.apiVersion
+    // An applier stays the same one whichever version it applies in.
+    (a.operation === 'Apply' || a.apiVersion === b.apiVersion)
   )
 }
 

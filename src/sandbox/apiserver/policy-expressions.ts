@@ -22,7 +22,7 @@ export function compilePolicy(env: Environment, expression: string): Program {
 }
 
 /** Rewrites `Object.spec{paused: true}` to `{"paused": true}`, leaving strings alone. */
-export function withMapLiterals(expression: string): string {
+function withMapLiterals(expression: string): string {
   let result = ''
   // For every open brace: whether it is an object literal, whose field names become quoted keys.
   const literals: boolean[] = []

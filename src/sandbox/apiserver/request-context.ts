@@ -1,5 +1,4 @@
 import type { KubeObject } from '../../kube/object.ts'
-import { clone } from './json.ts'
 import type { ResourceType } from './resource-type.ts'
 
 /** Who asks. */
@@ -36,9 +35,4 @@ export function inVersion(type: ResourceType, object: KubeObject, version: strin
   const apiVersion = type.group === '' ? version : `${type.group}/${version}`
   const shown = type.alias ? type.alias.show(object) : object
   return shown.apiVersion === apiVersion && shown.kind === type.kind ? shown : { ...shown, apiVersion, kind: type.kind }
-}
-
-/** A mutable copy of an object read from the store. */
-export function mutable(object: KubeObject): KubeObject {
-  return clone(object)
 }

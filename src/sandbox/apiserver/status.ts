@@ -154,7 +154,3 @@ export function fieldNotSupported(field: string, value: unknown, supported: read
 export function fieldDuplicate(field: string, value: unknown): Cause {
   return { reason: 'FieldValueDuplicate', message: `Duplicate value: ${shown(value)}`, field }
 }
-
-export function fieldTypeInvalid(field: string, value: unknown, why: string): Cause {
-  return { reason: 'FieldValueTypeInvalid', message: `Invalid value: ${shown(value)}: ${why}`, field }
-}
