@@ -1,5 +1,5 @@
 import type { KubeObject } from '../../kube/object.ts'
-import { isObject, type Json } from './json.ts'
+import { isObject } from './json.ts'
 import { objectMetaSchema } from './object-meta.ts'
 import { applyDefaults, prune } from './prune.ts'
 import type { WriteContext } from './request-context.ts'
