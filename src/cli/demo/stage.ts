@@ -46,15 +46,19 @@ export async function buildStage(options: {
   runtime: Runtime
   log: Logger
   onStep: (what: string) => void
+  /** Authorize the controller by the stored RBAC objects. */
+  rbac?: boolean
+  /** Whatever else has to be in the cluster before the controller starts. */
+  prepare?: (sandbox: Sandbox) => void
 }): Promise<Stage> {
-  const { dir, runtime, log, onStep } = options
+  const { dir, runtime, log, onStep, rbac = false, prepare } = options
   const stops: (() => Promise<unknown>)[] = []
   const stop = async () => {
     for (const end of stops.splice(0).reverse()) await end()
   }
   try {
     onStep('starting a cluster: API server, pods, mesh, Prometheus, Git remote')
-    const sandbox = await startSandbox({ dir, runtime })
+    const sandbox = await startSandbox({ dir, runtime, rbac })
     stops.push(() => sandbox.stop())
     onStep('committing the app, its routes and a Rollout')
     const developer = await createDeveloper({
@@ -85,6 +89,7 @@ export async function buildStage(options: {
       { group: 'sluice.dev', plural: 'rolloutsources' },
       rolloutSource(sandbox.git.url, BRANCH, PATH) as KubeObject,
     )
+    prepare?.(sandbox)
     onStep('starting the controller')
     const slackSecret = randomBytes(16).toString('hex')
     const config = {
