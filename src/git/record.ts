@@ -145,7 +145,7 @@ export function createGitRecorder(options: GitRecorderOptions): GitRecorder {
       } catch (error) {
         if (!stopping.signal.aborted) onError?.(error)
       }
-      if (contentOf(entry.view) !== contentOf(view)) tell(key)
+      if (entries.get(key) === entry && contentOf(entry.view) !== contentOf(view)) tell(key)
       await new Promise((resume) => setImmediate(resume))
     }
   }

@@ -395,3 +395,68 @@ test('the audit trail is rebuilt from trailers alone', async () => {
     [entries[1]!.op, 50, ['dana@example.com']],
   ])
 })
+
+test('a Secret that is corrected during an outage reaches the operations that wait', async () => {
+  const { remote, person } = await remoteWith(shopFiles(), { credentials: { username: 'bot', password: 'right' } })
+  const git = recorder()
+  const wrong = sourceOf(remote.url, {}, { username: 'bot', password: 'wrong' })
+  const entry = moveTo(10)
+  git.submit(wrong, rolloutRef(), entry, stateAt(10))
+  const refused = (r: { state: string; message?: string }) =>
+    r.state === 'Waiting' && (r.message ?? '').includes('refused our credentials')
+  await resultOf(git, wrong, rolloutRef(), entry.op, refused)
+  const right = sourceOf(remote.url, {}, { username: 'bot', password: 'right' })
+  git.submit(right, rolloutRef(), entry, stateAt(10))
+  expect(await resultOf(git, right, rolloutRef(), entry.op)).toMatchObject({ state: 'Done' })
+  expect(person.subjects()).toHaveLength(2)
+})
+
+test('a Rollout that moves to another repository leaves nothing of what waits in the old one', async () => {
+  const old = await remoteWith(shopFiles())
+  const next = await remoteWith(shopFiles())
+  const git = recorder()
+  old.remote.faults.down = true
+  const entry = moveTo(10)
+  const before = sourceOf(old.remote.url)
+  git.submit(before, rolloutRef(), entry, stateAt(10))
+  await resultOf(
+    git,
+    before,
+    rolloutRef(),
+    entry.op,
+    (r) => r.state === 'Waiting' && r.message.includes('does not answer'),
+  )
+  const after = sourceOf(next.remote.url)
+  git.submit(after, rolloutRef(), entry, stateAt(10))
+  expect(await resultOf(git, after, rolloutRef(), entry.op)).toMatchObject({ state: 'Done', sha: expect.any(String) })
+  old.remote.faults.clear()
+  await git.refresh(before)
+  expect(old.person.subjects()).toEqual(['Start'])
+  expect(next.person.subjects()).toHaveLength(2)
+})
+
+test('tells when there is news, forgets what is recorded, and says nothing about a Rollout that is gone', async () => {
+  const { remote, person } = await remoteWith(shopFiles())
+  const git = recorder()
+  const source = sourceOf(remote.url)
+  const told: string[] = []
+  git.onChange((key) => told.push(key))
+  expect(git.observe(source, rolloutRef())).toMatchObject({
+    known: false,
+    mode: 'Push',
+    commits: 'EveryStep',
+    results: {},
+  })
+  await eventually(() => (git.observe(source, rolloutRef()).known ? true : undefined))
+  expect(told).toContain('shop/checkout')
+  const entry = moveTo(10)
+  git.submit(source, rolloutRef(), entry, stateAt(10))
+  await resultOf(git, source, rolloutRef(), entry.op)
+  git.forget('shop/checkout', [entry.op])
+  expect(git.observe(source, rolloutRef()).results).toEqual({})
+  git.forget('shop/checkout')
+  told.length = 0
+  person.commit('News', { 'prod/checkout-vs.yaml': virtualService(1, 99) })
+  await git.refresh(source)
+  expect(told).toEqual([])
+})

@@ -5,6 +5,7 @@ import type { Socket } from 'node:net'
 import { basename, dirname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
+import { type Runtime, systemRuntime } from '../../runtime.ts'
 import { gitHttpBackend } from './cgi.ts'
 import { createFaults, type GitFaults } from './faults.ts'
 
@@ -17,6 +18,7 @@ export interface GitRemoteOptions {
   port?: number
   /** Asked of every request by basic authentication, when given. */
   credentials?: { username: string; password: string }
+  runtime?: Runtime
 }
 
 /** A Git remote of the sandbox: a bare repository served over smart HTTP on loopback. */
@@ -40,6 +42,7 @@ if [ -n "$SLUICE_REJECT_PUSH" ]; then echo "$SLUICE_REJECT_PUSH" >&2; exit 1; fi
 
 /** Starts a remote that only this machine can reach. */
 export async function startGitRemote(options: GitRemoteOptions): Promise<GitRemote> {
+  const { runtime = systemRuntime } = options
   const dir = resolve(options.dir)
   await initialise(dir, options.branch ?? 'main')
   const faults = createFaults()
@@ -49,7 +52,7 @@ export async function startGitRemote(options: GitRemoteOptions): Promise<GitRemo
     async function answer(): Promise<void> {
       if (faults.down) return void request.socket.destroy()
       if (faults.delayMs === Number.POSITIVE_INFINITY) return
-      if (faults.delayMs > 0) await new Promise((done) => setTimeout(done, faults.delayMs))
+      if (faults.delayMs > 0) await runtime.sleep(faults.delayMs)
       if (faults.status !== undefined) return void response.writeHead(faults.status).end()
       const user = userOf(request.headers.authorization, options.credentials)
       if (user === undefined) {
