@@ -56,7 +56,7 @@ export function parseBody(body: Buffer, contentType: string | undefined): unknow
 export function sendText(exchange: Exchange, code: number, text: string, type = 'application/json'): void {
   const { response } = exchange
   if (response.headersSent || response.destroyed) return
-  const warnings = exchange.warnings.map((warning) => `299 - ${JSON.stringify(warning)}`)
+  const warnings = exchange.warnings.map((warning) => `299 - ${JSON.stringify(headerText(warning))}`)
   if (warnings.length > 0) response.setHeader('Warning', warnings)
   const body = Buffer.from(text)
   response.writeHead(code, {
@@ -65,6 +65,11 @@ export function sendText(exchange: Exchange, code: number, text: string, type = 
     'Cache-Control': 'no-cache, private',
   })
   response.end(exchange.method === 'HEAD' ? undefined : body)
+}
+
+/** Header values are ASCII: anything else becomes a question mark rather than an error of the server. */
+function headerText(text: string): string {
+  return text.replaceAll(/[^\x20-\x7e]/g, '?')
 }
 
 export function sendJson(exchange: Exchange, code: number, value: unknown): void {

@@ -105,7 +105,9 @@ export async function startApiServer(options: ApiServerOptions = {}): Promise<Ap
     sleep: (ms) => runtime.sleep(ms),
   })
   const newServer = () =>
-    createServer({ keepAliveTimeout: 65_000 }, (request, response) => void handle(request, response))
+    createServer({ keepAliveTimeout: 65_000 }, (request, response) =>
+      handle(request, response).catch(() => request.socket.destroy()),
+    )
   let server = newServer()
   const port = await listen(server, options.port ?? 0)
   const url = `http://127.0.0.1:${port}`

@@ -100,10 +100,13 @@ describe('ValidatingAdmissionPolicy', () => {
   })
 
   test('only warns where the binding says Warn', async () => {
-    validating({ validations: [{ expression: 'false', message: 'frowned upon' }] }, { validationActions: ['Warn'] })
+    validating(
+      { validations: [{ expression: 'false', message: 'frowned upon: 10 → 50' }] },
+      { validationActions: ['Warn'] },
+    )
     const answer = await client.request('POST', configMaps, { body: configMap('a') })
     expect(answer.status).toBe(201)
-    expect(answer.headers.warning).toContain('frowned upon')
+    expect(answer.headers.warning).toContain('frowned upon: 10 ? 50')
   })
 
   test('reads its parameters', async () => {
