@@ -100,7 +100,7 @@ function baseline(counting: Counting, { at, canary, stable }: Look, judged: read
   const newest = newestScrape(samples)
   const known = newest !== undefined && at - newest <= maxAge
   const next: Counting = {
-    ledger: baselineOf(current(samples), counting.ledger),
+    ledger: baselineOf(samples, counting.ledger),
     through: known ? at : counting.through,
     known,
     canary: sideAtBaseline(canary),
@@ -110,12 +110,6 @@ function baseline(counting: Counting, { at, canary, stable }: Look, judged: read
   // Counting should have begun earlier, and the canary may have served since, nobody knows when.
   const gap = known && at > counting.through && incrementsSince(counting.ledger, canary).events.size > 0
   return { next, gap, completeThrough: known ? oldestScrape(judged) : undefined }
-}
-
-/** Without what is only remembered of processes that are there: it belongs to their lives before a restart. */
-function current(samples: readonly MeshSample[]): MeshSample[] {
-  const present = new Set(samples.filter((s) => s.scrapedAt !== undefined).map((s) => s.target))
-  return samples.filter((s) => s.scrapedAt !== undefined || !present.has(s.target))
 }
 
 /** A process of the canary that was there before a time without readings is gone after it, and its last events with it. */

@@ -50,6 +50,8 @@ const LABELS = [
 const PROCESS = ['destination_workload', 'destination_workload_namespace', 'reporter', 'job', 'instance', 'pod']
 /** Marks the series that carry scrape times instead of counts. */
 const MARK = 'sluice_time'
+/** Marks counts that are only remembered. */
+const PAST = 'sluice_past'
 
 /**
  * Envoy's response flags of requests that never reached the server or were cut off: connection failure, no healthy
@@ -95,7 +97,7 @@ export function countersQuery(measure: Measure, workloads: readonly Workload[], 
   const times = `label_replace(max by (${PROCESS.join(', ')}) (timestamp(${where}})), "${MARK}", "1", "", "")`
   const now = counts('', (selector) => selector)
   const past = counts(`[${REMEMBERED}]`, (selector) => `last_over_time(${selector})`)
-  return remember ? `${now} or ${past} or ${times}` : `${now} or ${times}`
+  return remember ? `${now} or label_replace(${past}, "${PAST}", "1", "", "") or ${times}` : `${now} or ${times}`
 }
 
 /** The bounds of the latency histogram that exist for these workloads, one series per `le`. */
@@ -124,7 +126,8 @@ export function readCounters(measure: Measure, samples: readonly PromSample[]): 
     return known ?? name
   }
   for (const { labels, value } of samples) {
-    if (labels[MARK]) continue
+    // What a process that is there had before belongs to its life before a restart.
+    if (labels[MARK] || (labels[PAST] && times.has(join(PROCESS, labels)))) continue
     const bucket = measure.kind === 'latency' ? bucketOf(labels.le) : undefined
     if (measure.kind === 'latency' && bucket === undefined) continue
     const family = join(LABELS, labels)

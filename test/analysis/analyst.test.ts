@@ -452,6 +452,46 @@ describe('restarts', () => {
     expect(after.at(-1)).toMatchObject({ good: 2 * 910, bad: 91 })
   })
 
+  test('failures of a life before a restart do not hide those after it', async () => {
+    const { world, canary } = await ready()
+    const request = world.request()
+    const before = await watch(world, world.analyst(), request, 91, (second) => {
+      if (second < 30) world.serve(canary, V2, 10, second < 10 ? 1 : 0)
+      if (second === 60) world.restart(canary)
+      if (second > 60) world.serve(canary, V2, 1)
+    })
+    const checkpoints = { 'success-rate': before.at(-1)?.checkpoint }
+    const after = await watch(world, world.analyst(), { ...request, checkpoints }, 60, (second) => {
+      if (second === 0) world.serve(canary, V2, 0, 12)
+    })
+    expect(after.at(-1)?.bad).toBe(10 + 12)
+  })
+
+  test('cut-off requests that waited for a scrape count after a restart', async () => {
+    const { world, canary } = await ready()
+    const gateway = world.process('gateway', { offset: 14_000 })
+    const request = world.request()
+    const before = await watch(world, world.analyst(), request, 61, (second) => {
+      world.serve(canary, V2, 10)
+      if (second === 40) world.requests(gateway, V2, 6, { code: '503', flags: 'UF', reporter: 'source' })
+    })
+    const early = before.find((sli) => sli.checkpoint?.includes(',6]]'))
+    expect(early?.bad).toBe(0)
+    const checkpoints = { 'success-rate': early?.checkpoint }
+    const { slis } = await world.analyst().look({ ...request, checkpoints }, world.now() + 600)
+    expect(slis[0]?.bad).toBe(6)
+  })
+
+  test('another attempt begins without the evidence of the last', async () => {
+    const { world, canary } = await ready()
+    const analyst = world.analyst()
+    await watch(world, analyst, world.request(), 60, () => world.serve(canary, V2, 5, 5))
+    await world.run(30)
+    const again = world.request({}, { attempt: 'uid/2' })
+    const seen = await watch(world, analyst, again, 60, () => world.serve(canary, V2, 10))
+    expect(seen.at(-1)).toMatchObject({ bad: 0, verdict: 'Pass' })
+  })
+
   test('what Prometheus has forgotten is a gap', async () => {
     const { world, canary } = await ready()
     const request = world.request()
@@ -504,6 +544,35 @@ describe('sharing', () => {
     }
     await look()
     expect(world.queries.length).toBe(2)
+  })
+
+  test('a rollout that comes later at the same instant is asked for too', async () => {
+    const { world, stable, canary } = await ready()
+    world.serve(stable, 'other-v1', 5)
+    world.serve(canary, V2, 5)
+    await world.run(15)
+    const analyst = world.analyst()
+    await analyst.look(world.request(), world.now() + 600)
+    const other = world.request(
+      {},
+      {
+        key: 'shop/other',
+        stable: { workloads: ['other-v1'], revision: '1' },
+        canary: { workloads: [], revision: '2' },
+      },
+    )
+    expect((await analyst.look(other, world.now() + 600)).slis[0]?.answer).toBe('Fresh')
+  })
+
+  test('two looks at one instant are one', async () => {
+    const { world } = await ready()
+    const analyst = world.analyst()
+    const request = world.request()
+    const first = await analyst.look(request, world.now() + 600)
+    world.queries.length = 0
+    await world.run(13)
+    expect(await analyst.look(request, world.now())).toBe(first)
+    expect(world.queries).toEqual([])
   })
 
   test('looks are due at aligned instants, a little later', async () => {
