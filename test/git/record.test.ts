@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import {
   eventually,
+  hasty,
   moveTo,
   recorder,
   resultOf,
@@ -221,6 +222,26 @@ describe('people win', () => {
     expect(await resultOf(git, source, accepted, second.op, (r) => r.state === 'Done')).toMatchObject({ state: 'Done' })
     expect(person.read('prod/checkout-vs.yaml')).toBe(`${virtualService(0, 100)}# more\n`)
     await eventually(() => (git.observe(source, accepted).conflict === undefined ? true : undefined))
+  })
+
+  test('their weights stand even when they push while we do', async () => {
+    const { remote, person } = await remoteWith(shopFiles())
+    const git = recorder()
+    const source = sourceOf(remote.url)
+    const first = moveTo(10)
+    git.submit(source, rolloutRef(), first, stateAt(10))
+    await resultOf(git, source, rolloutRef(), first.op)
+    remote.faults.delayMs = 250
+    const second = moveTo(50)
+    git.submit(source, rolloutRef(), second, stateAt(50))
+    await hasty.sleep(9)
+    while (!git.observe(source, rolloutRef()).results[second.op]) await hasty.sleep(5)
+    await new Promise((later) => setTimeout(later, 700))
+    person.commit('Meanwhile', { 'prod/checkout-vs.yaml': virtualService(95, 5) })
+    const result = await resultOf(git, source, rolloutRef(), second.op)
+    expect(['Conflict', 'Done']).toContain(result.state)
+    expect(person.read('prod/checkout-vs.yaml')).toBe(virtualService(95, 5))
+    expect(person.subjects().filter((s) => s.includes('50%'))).toHaveLength(result.state === 'Done' ? 1 : 0)
   })
 
   test('a commit of ours that is not about weights does not make theirs ours', async () => {

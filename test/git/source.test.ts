@@ -63,7 +63,7 @@ interface Running {
   poke(): void
 }
 
-async function run(url: string, spec: Record<string, unknown>): Promise<Running> {
+async function run(url: string, spec: Record<string, unknown>, through: KubeClient = client): Promise<Running> {
   const object: KubeObject = {
     apiVersion: 'sluice.dev/v1alpha1',
     kind: 'RolloutSource',
@@ -73,7 +73,7 @@ async function run(url: string, spec: Record<string, unknown>): Promise<Running>
   rolloutSourceSpec.parse(object.spec)
   const created = await client.create(resources.rolloutSources, object)
   const branches = createBranches({ workDir: temporaryFolder(), runtime: systemRuntime })
-  const sources = createSources({ client, branches, runtime: systemRuntime, owners: () => undefined })
+  const sources = createSources({ client: through, branches, runtime: systemRuntime, owners: () => undefined })
   onTestFinished(() => sources.stop())
   sources.set(created)
   const poke = () => sources.poke(() => true)
@@ -247,6 +247,35 @@ describe('owned weights', () => {
     running.poke()
     await running.status(at(next))
     expect(await weights()).toEqual(['"weight":60', '"weight":40'])
+    expect((await get(resources.virtualServices, 'checkout'))?.spec).toMatchObject({ hosts: ['checkout', 'shop'] })
+  })
+
+  test('survive somebody who moves traffic between our read and our write', async () => {
+    const { remote, person } = await remoteWith(inNamespace(shopFiles()))
+    let canary = 0
+    const meddled: KubeClient = {
+      ...client,
+      async get(resource, key, options) {
+        const live = await client.get(resource, key, options)
+        if (live?.kind === 'VirtualService' && canary < 30) {
+          canary += 10
+          const ops = [
+            { op: 'replace', path: '/spec/http/0/route/0/weight', value: 100 - canary },
+            { op: 'replace', path: '/spec/http/0/route/1/weight', value: canary },
+          ] as const
+          await client.patch(resource, key, { type: 'json', ops: [...ops] }, { fieldManager: 'somebody' })
+        }
+        return live
+      },
+    }
+    const running = await run(remote.url, { apply: 'All' }, meddled)
+    await running.status(at(person.git('rev-parse', 'HEAD').trim()))
+    const text = virtualService(100, 0).replace('hosts: [checkout]', 'hosts: [checkout, shop]')
+    const next = person.commit('Hosts', inNamespace({ 'prod/checkout-vs.yaml': text }))
+    running.poke()
+    await running.status(at(next))
+    expect(canary).toBe(30)
+    expect(await weights()).toEqual(['"weight":70', '"weight":30'])
     expect((await get(resources.virtualServices, 'checkout'))?.spec).toMatchObject({ hosts: ['checkout', 'shop'] })
   })
 
