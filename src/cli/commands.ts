@@ -1,9 +1,11 @@
+import { approveCommand, rejectCommand } from './approve.ts'
 import type { CommandFactory } from './command.ts'
 import { controllerCommand } from './controller.ts'
 import { crdsCommand } from './crds.ts'
 import { demoCommand } from './demo.ts'
 import { describeCommand } from './describe.ts'
 import { getCommand } from './get.ts'
+import { requestCommands } from './request.ts'
 import { sandboxCommand } from './sandbox.ts'
 
 /** Every command, in the order of --help. */
@@ -14,4 +16,7 @@ export const commands: readonly CommandFactory[] = [
   crdsCommand,
   getCommand,
   describeCommand,
+  approveCommand,
+  rejectCommand,
+  ...requestCommands,
 ]

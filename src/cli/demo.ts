@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline/promises'
@@ -10,6 +10,7 @@ import { untilStopped } from './signals.ts'
 interface DemoOptions {
   json?: boolean
   keep?: boolean
+  picture?: string
   logLevel: string
 }
 
@@ -20,6 +21,7 @@ export const demoCommand: CommandFactory = (exit) =>
     )
     .option('--json', 'print one report for machines, and nothing else')
     .option('--keep', 'leave everything running at the end, with a kubeconfig to look around')
+    .option('--picture <file.svg>', 'draw the weights over time')
     .option('--log-level <level>', 'what the controller logs to standard error', 'silent')
     .action(async (options: DemoOptions) => {
       exit(await demo(options))
@@ -32,6 +34,7 @@ async function demo(options: DemoOptions): Promise<number> {
   const { connect } = await import('../kube/client.ts')
   const { loadKubeconfig } = await import('../kube/kubeconfig.ts')
   const { approveHere, clickApprove } = await import('./demo/approver.ts')
+  const { drawPicture } = await import('./demo/picture.ts')
   const { readCommits, renderReport } = await import('./demo/report.ts')
   const { buildStage, REQUESTS_PER_SECOND } = await import('./demo/stage.ts')
   const { acts, play } = await import('./demo/story.ts')
@@ -80,15 +83,18 @@ async function demo(options: DemoOptions): Promise<number> {
       view.say(`${report.ok ? '✓' : '✗'} ${report.result}: ${report.message}`)
     }
     view.stop()
+    const timeline = witness.weights().map(({ at, weights }) => ({ atMs: at - startedAt, weights }))
     witness.stop()
     const report = {
       ok: reports.every((act) => act.ok),
       durationMs: runtime.now() - startedAt,
       requestsPerSecond: REQUESTS_PER_SECOND,
       acts: reports,
+      timeline,
       commits: await readCommits(stage),
     }
     process.stdout.write(quiet ? `${JSON.stringify(report, null, 2)}\n` : `${renderReport(report)}\n`)
+    if (options.picture) await writeFile(options.picture, drawPicture(report))
     if (options.keep) {
       const { kubeconfig, prometheus, mesh, git } = stage.sandbox
       const places = {

@@ -30,7 +30,7 @@ function fieldsOf({ now, colours, namespaces }: RolloutTableOptions): Field[] {
     ...(namespaces
       ? [{ title: 'NAMESPACE', min: 8, drop: 2, cell: ({ namespace }: Rollout) => text(namespace) } satisfies Field]
       : []),
-    { title: 'NAME', min: 8, cell: ({ name }) => text(name) },
+    { title: 'NAME', min: 20, cell: ({ name }) => text(name) },
     {
       title: 'PHASE',
       cell: ({ status: { phase } }) =>
@@ -43,8 +43,8 @@ function fieldsOf({ now, colours, namespaces }: RolloutTableOptions): Field[] {
       drop: 1,
       cell: ({ status }) => text(status.step === undefined ? undefined : percent(status.step.weight)),
     },
-    { title: 'STABLE', min: 8, drop: 6, cell: ({ status }) => text(status.stable?.revision) },
-    { title: 'CANARY', min: 8, drop: 5, cell: ({ status }) => text(status.canary?.revision) },
+    { title: 'STABLE', min: 10, drop: 6, cell: ({ status }) => text(status.stable?.revision) },
+    { title: 'CANARY', min: 10, drop: 5, cell: ({ status }) => text(status.canary?.revision) },
     {
       title: 'OUTCOME',
       drop: 7,
@@ -54,7 +54,7 @@ function fieldsOf({ now, colours, namespaces }: RolloutTableOptions): Field[] {
     { title: 'STABLE-IMAGE', wide: true, cell: ({ status }) => text(status.stable?.image) },
     { title: 'CANARY-IMAGE', wide: true, cell: ({ status }) => text(status.canary?.image) },
     { title: 'GIT', wide: true, cell: ({ status: { git } }) => text(gitSummary(git)) },
-    { title: 'MESSAGE', min: 14, drop: 3, cell: ({ status }) => text(status.message) },
+    { title: 'MESSAGE', min: 20, drop: 3, cell: ({ status }) => text(status.message) },
     { title: 'AGE', align: 'right', drop: 8, cell: ({ createdAt }) => text(age(now - createdAt)) },
   ]
 }

@@ -8,6 +8,8 @@ export interface DemoReport {
   durationMs: number
   requestsPerSecond: number
   acts: ActReport[]
+  /** Every change of the weights, ms since the start. */
+  timeline: { atMs: number; weights: Record<string, number> }[]
   /** Newest first, as `git log` prints them. */
   commits: { hash: string; author: string; subject: string; trailers: Record<string, string> }[]
 }

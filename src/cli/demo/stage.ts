@@ -22,6 +22,8 @@ import {
 
 /** Everything the story is played on: a cluster, a controller, a repository, and clients that never stop asking. */
 export interface Stage {
+  /** Epoch ms at which everything began. */
+  startedAt: number
   sandbox: Sandbox
   controller: Controller
   developer: Developer
@@ -52,6 +54,7 @@ export async function buildStage(options: {
   prepare?: (sandbox: Sandbox) => void
 }): Promise<Stage> {
   const { dir, runtime, log, onStep, rbac = false, prepare } = options
+  const startedAt = runtime.now()
   const stops: (() => Promise<unknown>)[] = []
   const stop = async () => {
     for (const end of stops.splice(0).reverse()) await end()
@@ -117,7 +120,7 @@ export async function buildStage(options: {
       source: { workload: 'shop-frontend', namespace: NAMESPACE, app: 'shop-frontend', version: 'v1' },
     })
     stops.push(() => load.stop())
-    return { sandbox, controller, developer, load, slackSecret, stop }
+    return { startedAt, sandbox, controller, developer, load, slackSecret, stop }
   } catch (error) {
     await stop()
     throw error

@@ -27,6 +27,8 @@ export interface ActReport {
   message: string
   /** Weights that the new version was given, in order. */
   weights: number[]
+  /** When its commit was pushed, ms since the start of the demo. */
+  startedMs: number
   /** From the commit to the end, ms. */
   durationMs: number
   requests: number
@@ -128,6 +130,7 @@ export async function play(
     result: inTime ? (outcome?.result ?? 'none') : 'not ended in time',
     message: outcome?.message ?? '',
     weights,
+    startedMs: startedAt - stage.startedAt,
     durationMs,
     requests: counts?.sent ?? 0,
     bad: counts?.bad ?? 0,

@@ -29,7 +29,8 @@ export function createView(screen: Screen, startedAt: number, now: () => number)
   let world: { witness: Witness; load: Load } | undefined
   let drawn = 0
   let paused = false
-  let lastLine = ''
+  let lastWeights = ''
+  let lastSaid = ''
   let timer: NodeJS.Timeout | undefined
 
   function clock(): string {
@@ -57,11 +58,13 @@ export function createView(screen: Screen, startedAt: number, now: () => number)
 
   function changed(): void {
     if (!world || !current) return
-    const status = world.witness.status()
-    const line = `${weightsText(world.witness)}  ${status.phase ?? ''}: ${status.message ?? ''}`
-    if (line === lastLine) return
-    lastLine = line
-    if (!screen.isTerminal) say(line)
+    const weights = weightsText(world.witness)
+    const { phase, message } = world.witness.status()
+    const said = `${phase}: ${message}`
+    if (!screen.isTerminal && weights !== lastWeights) say(pc.bold(`traffic      ${weights}`))
+    if (!screen.isTerminal && said !== lastSaid && message) say(`${(phase ?? '').padEnd(12)} ${message}`)
+    lastWeights = weights
+    lastSaid = said
   }
 
   return {

@@ -19,7 +19,8 @@ function sliLines(sli: SliStatus, input: PageInput): string[] {
   const { rollout, now, colours, width } = input
   const waiting = sli.verdict === 'NoData' || sli.verdict === 'Error'
   const lasting = waiting && sli.since ? ` for ${since(sli.since, now)}` : ''
-  const measured = sli.observed === undefined ? `objective ${sli.objective}` : `${sli.observed} of ${sli.objective}`
+  const measured =
+    sli.observed === undefined ? `objective ${sli.objective}` : `${sli.observed} (objective ${sli.objective})`
   const lines = paragraph(`${sli.verdict}${lasting}  ${sli.name}: ${measured}`, width, { indent: 2 })
   const tone = verdictPaint(colours, sli.verdict)
   const [first = ''] = lines

@@ -1,3 +1,4 @@
+import type { RevisionRecord } from '../../api/status.ts'
 import { since } from '../age.ts'
 import { bar } from '../bar.ts'
 import { percent } from '../rollout-table.ts'
@@ -26,7 +27,7 @@ export const stable: SectionOf = ({ rollout: { status }, width, colours }) => {
   const { stable: record } = status
   if (!record) return undefined
   const untested = record.tested === false ? ' (changed in place, never tested)' : ''
-  const lines = paragraph([record.revision + untested, record.image].filter(Boolean).join('  '), width, { indent: 2 })
+  const lines = paragraph(named(record) + untested, width, { indent: 2 })
   return { label: 'Stable', lines: untested === '' ? lines : lines.map(colours.wait) }
 }
 
@@ -39,6 +40,10 @@ export const canary: SectionOf = ({ rollout: { status }, now, width }) => {
     startedAt === undefined ? undefined : `started ${since(startedAt, now)} ago`,
     author === undefined ? undefined : `by ${author}`,
   ].filter((fact) => fact !== undefined)
-  const lines = paragraph([record.revision, record.image].filter(Boolean).join('  '), width, { indent: 2 })
+  const lines = paragraph(named(record), width, { indent: 2 })
   return { label: 'Canary', lines: facts.length === 0 ? lines : [...lines, ...paragraph(facts.join(', '), width)] }
+}
+
+function named({ revision, image }: RevisionRecord): string {
+  return image ? `${revision} (${image})` : revision
 }
