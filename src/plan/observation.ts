@@ -36,7 +36,12 @@ export interface Observation {
 }
 
 export type WorkloadObservation =
-  | { ok: false; problem: Problem }
+  | {
+      ok: false
+      problem: Problem
+      /** What is known all the same: the desired name, and what is behind the recorded names. Absent when nothing could be read. */
+      seen?: { desired: string; stable?: RevisionObservation; canary?: RevisionObservation }
+    }
   | {
       ok: true
       /** The revision behind the desired name. */
@@ -82,6 +87,8 @@ export type PairObservation =
       sum: number
       /** Routes do not agree with each other. */
       uneven: boolean
+      /** The canary's smallest share, in percent, where routes do not agree. */
+      lowest?: number
       resourceVersion: string
       /** The field manager that wrote the weights last. */
       writer?: { manager: string; time?: string }

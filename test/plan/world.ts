@@ -1,6 +1,7 @@
 import { type RolloutSpec, rolloutSpec } from '../../src/api/rollout.ts'
 import type { PendingCommit, RolloutStatus } from '../../src/api/status.ts'
-import type { Effect, Plan } from '../../src/plan/effects.ts'
+import type { Problem } from '../../src/errors.ts'
+import type { Effect, Plan, SetWeight } from '../../src/plan/effects.ts'
 import type {
   CommitResult,
   Observation,
@@ -20,6 +21,21 @@ export interface WeightChange {
   from: number
   to: number
   manager: string
+}
+
+/** A question on the model's API server. */
+export interface ModelApproval {
+  digest: string
+  state: 'Pending' | 'Approved' | 'Rejected' | 'Expired'
+  by: string[]
+  closed?: 'Void' | 'Consumed'
+}
+
+/** How a reconcile ends early: killed before the effect with this index, or after the status was recorded and before commits are handed over. */
+export interface Mishap {
+  crashAfter?: number
+  crashRecorded?: boolean
+  fails?: (effect: Effect) => boolean
 }
 
 /** A commit on the model's branch. */
@@ -47,6 +63,8 @@ export class World {
   gone = false
   /** Points of every subset in the owned route. */
   points: Record<string, number>
+  /** The same in a second owned route, when there is one. */
+  second: Record<string, number> | undefined
   writer: { manager: string } | undefined
   resourceVersion = 1
   contents: Record<string, string> = { v1: 'a', v2: 'b', v3: 'c', v4: 'd' }
@@ -55,6 +73,8 @@ export class World {
   breaching = new Set<string>()
   /** undefined: fresh answers. */
   silence: 'NoData' | 'Error' | undefined
+  neverSampled = false
+  verdicts: Record<string, SliObservation['verdict']> = {}
   stepEvents: number | undefined
   gap = false
   evidence: number | undefined
@@ -62,15 +82,35 @@ export class World {
   commits: Observation['git']['commits'] = 'EveryStep'
   gitDown = false
   log: ModelCommit[] = []
-  gitWeight: number | undefined
+  /** What the manifest in Git says each canary gets, what Sluice wrote there last, and a person's commit that differs. */
+  gitWeights: Record<string, number> = {}
+  ours: Record<string, number> = {}
+  person: { canary: string; weight: number; commit: string; author: string } | undefined
   gitConflict: Observation['git']['conflict']
+  gitRefuses = false
+  /** Commits of other people. */
+  gitCommits = 0
+  memory: Observation['git']['memory']
+  /** Commits handed over and not made yet; lost with the process. */
+  queue = new Map<string, PendingCommit>()
   results: Record<string, CommitResult> = {}
-  approvals: Record<string, { digest: string; state: 'Pending' | 'Approved' | 'Rejected' | 'Expired'; by: string[] }> =
-    {}
+  approvals: Record<string, ModelApproval> = {}
   request: RequestObservation | undefined
   changes: WeightChange[] = []
   events: { reason: string; message: string }[] = []
   problem: Observation['traffic']['problem']
+  specProblem: Problem | undefined
+  workloadGone = new Set<string>()
+  rolling: string | undefined
+  namespaceTerminating = false
+  gitKnown = true
+  /** Whether the process has looked at Prometheus since it started. */
+  looked = true
+  /** A watch that lags: what `observe` sees of the route until it catches up. */
+  cached: Pick<World, 'points' | 'writer' | 'resourceVersion'> | undefined
+  /** Told about every plan, and about every write of a weight by Sluice before it happens. */
+  onPlan: ((decided: Plan, seen: Observation, before: RolloutStatus) => void) | undefined
+  onWrite: ((effect: SetWeight, decided: Plan) => void) | undefined
   stepStart = 0
   latest: Plan | undefined
 
@@ -106,6 +146,7 @@ export class World {
     }
     const generation = (this.contents[name] ?? '').length
     return {
+      ...(this.rolling === name ? { rolling: `Deployment my-app-${name} is still rolling` } : {}),
       ...revisionOf(name, [{ name: `my-app-${name}`, uid: `uid-${name}`, generation, template }]),
       ...(this.pods[name] ?? { replicas: 0, ready: 0 }),
     }
@@ -113,16 +154,28 @@ export class World {
 
   pair(stable: string, canary: string): PairObservation {
     if (this.problem) return { ok: false, problem: this.problem }
-    const sum = (this.points[stable] ?? 0) + (this.points[canary] ?? 0)
+    const { points, writer, resourceVersion } = this.cached ?? this
+    const routes = [points, ...(this.second ? [this.second] : [])].map((route) => {
+      const sum = (route[stable] ?? 0) + (route[canary] ?? 0)
+      return { sum, weight: percentOf(route[canary] ?? 0, sum) }
+    })
+    const weights = routes.map((r) => r.weight)
+    const [weight, lowest] = [Math.max(...weights), Math.min(...weights)]
+    const sum = Math.min(...routes.map((r) => r.sum))
+    const absent = [stable, canary].find((name) => points[name] === undefined)
+    if (absent)
+      return { ok: false, problem: { reason: 'DestinationMissing', message: `the route has no destination ${absent}` } }
+    if (sum === 0) return { ok: false, problem: { reason: 'WeightsZero', message: 'the two weights sum to 0' } }
     return {
       ok: true,
       stable,
       canary,
-      weight: percentOf(this.points[canary] ?? 0, sum),
+      weight,
       sum,
-      uneven: false,
-      resourceVersion: String(this.resourceVersion),
-      ...(this.writer ? { writer: this.writer } : {}),
+      uneven: weight !== lowest,
+      ...(weight === lowest ? {} : { lowest }),
+      resourceVersion: String(resourceVersion),
+      ...(writer ? { writer } : {}),
     }
   }
 
@@ -132,11 +185,12 @@ export class World {
     return percentOf(this.points[canary.name] ?? 0, (this.points[stable.name] ?? 0) + (this.points[canary.name] ?? 0))
   }
 
-  observe(): Observation {
-    const { stable, canary, approval } = this.status
+  observe(status: RolloutStatus = this.status): Observation {
+    const { stable, canary, approval } = status
     const desired = this.spec.workload.subsets?.desired ?? 'v1'
     const asked = approval && this.approvals[approval.name]
-    const total = Object.values(this.points).reduce((a, b) => a + b, 0)
+    const { points } = this.cached ?? this
+    const total = Object.values(points).reduce((a, b) => a + b, 0)
     return {
       rollout: {
         uid: 'uid',
@@ -145,35 +199,61 @@ export class World {
         generation: this.generation,
         deleting: this.deleting,
         ...(this.deletedAt === undefined ? {} : { deletedAt: this.deletedAt }),
+        ...(this.namespaceTerminating ? { namespaceTerminating: true } : {}),
         hasFinalizer: this.finalizer,
       },
-      spec: { ok: true, value: this.spec },
-      workload: {
-        ok: true,
-        desired: this.revision(desired),
-        ...(stable ? { stable: this.revision(stable.name) } : {}),
-        ...(canary ? { canary: this.revision(canary.name) } : {}),
-        all: Object.keys(this.contents).map((name) => this.revision(name)),
-      },
+      spec: this.specProblem ? { ok: false, problem: this.specProblem } : { ok: true, value: this.spec },
+      workload: this.workloads(desired, status),
       traffic: {
-        shares: Object.fromEntries(
-          Object.entries(this.points).map(([name, points]) => [name, percentOf(points, total)]),
-        ),
+        shares: this.problem
+          ? {}
+          : Object.fromEntries(Object.entries(points).map(([name, p]) => [name, percentOf(p, total)])),
         ...(this.problem ? { problem: this.problem } : {}),
         ...(stable && canary ? { recorded: this.pair(stable.name, canary.name) } : {}),
         ...(stable && desired !== stable.name ? { desired: this.pair(stable.name, desired) } : {}),
       },
-      analysis: { slis: canary ? this.spec.analysis.slis.map((sli) => this.sli(sli.name, canary.name)) : [] },
-      git: {
-        mode: this.gitMode,
-        commits: this.commits,
-        ...(this.gitDown ? { problem: { reason: 'GitUnreachable', message: 'the remote is down' } } : {}),
-        results: this.results,
-        ...(this.gitConflict ? { conflict: this.gitConflict } : {}),
-        known: true,
+      analysis: {
+        slis: canary && this.looked ? this.spec.analysis.slis.map((sli) => this.sli(sli.name, canary.name)) : [],
       },
-      ...(asked && approval ? { approval: { name: approval.name, ...asked } } : {}),
+      git: this.git(status),
+      ...(asked && approval && !asked.closed ? { approval: { ...asked, name: approval.name } } : {}),
       ...(this.request ? { request: this.request } : {}),
+    }
+  }
+
+  workloads(desired: string, { stable, canary }: RolloutStatus): Observation['workload'] {
+    const there = (name: string | undefined) =>
+      name === undefined || this.workloadGone.has(name) ? undefined : this.revision(name)
+    const known = {
+      ...(there(stable?.name) ? { stable: there(stable?.name) } : {}),
+      ...(there(canary?.name) ? { canary: there(canary?.name) } : {}),
+    }
+    const here = there(desired)
+    if (!here)
+      return {
+        ok: false,
+        problem: { reason: 'WorkloadMissing', message: `no Deployment has pods for ${desired}` },
+        seen: { desired, ...known },
+      }
+    const all = Object.keys(this.contents).flatMap((name) => there(name) ?? [])
+    return { ok: true, desired: here, ...known, all }
+  }
+
+  git({ canary, git }: RolloutStatus): Observation['git'] {
+    const { person } = this
+    const theirs = person && person.canary === canary?.name && person.commit !== git?.accepted ? person : undefined
+    const conflict = this.gitConflict ?? theirs
+    return {
+      mode: this.gitMode,
+      commits: this.commits,
+      ...(this.gitDown ? { problem: { reason: 'GitUnreachable', message: 'the remote is down' } } : {}),
+      results: this.results,
+      ...(conflict && !this.gitDown
+        ? { conflict: { weight: conflict.weight, commit: conflict.commit, author: conflict.author } }
+        : {}),
+      ...(this.memory ? { memory: this.memory } : {}),
+      known: this.gitKnown,
+      tip: `tip-${this.log.length + this.gitCommits}`,
     }
   }
 
@@ -184,67 +264,108 @@ export class World {
       kind: 'successRate',
       answer: this.silence ?? 'Fresh',
       ...(this.silence ? { message: 'no samples' } : {}),
-      verdict: this.silence ?? (this.breaching.has(canary) && this.weight > 0 ? 'Breach' : 'Undecided'),
+      verdict: this.silence ?? this.verdicts[name] ?? (this.breaching.has(canary) && this.weight > 0 ? 'Breach' : 'Undecided'),
       good: 1000,
       bad: this.breaching.has(canary) ? 200 : 0,
       stepEvents: this.stepEvents ?? windows * 150,
       stepWindows: windows,
       observed: '99.90 %',
       objective: '99.5 %',
-      newestAt: this.silence ? this.now - 60_000 : this.now,
+      ...(this.neverSampled && this.silence ? {} : { newestAt: this.silence ? this.now - 60_000 : this.now }),
       completeThrough: this.silence ? this.now - 60_000 : this.now,
       gap: this.gap,
       ...(this.evidence === undefined ? {} : { evidence: this.evidence }),
     }
   }
 
-  /** Somebody else writes the canary's weight. */
-  write(subset: string, weight: number, manager: string): void {
-    const stable = this.status.stable?.name ?? 'v1'
+  /** Somebody writes the canary's weight. */
+  write(subset: string, weight: number, manager: string, stable = this.status.stable?.name ?? 'v1'): void {
     const sum = (this.points[stable] ?? 0) + (this.points[subset] ?? 0)
     const points = pointsFor(weight, sum)
     if (!points.ok) return
-    this.changes.push({ at: this.now, subset, from: percentOf(this.points[subset] ?? 0, sum), to: weight, manager })
+    const from = percentOf(this.points[subset] ?? 0, sum)
+    this.changes.push({ at: this.now, subset, from, to: weight, manager })
     this.points[stable] = points.stable
     this.points[subset] = points.canary
+    if (this.second) this.second = { ...this.points }
     this.writer = { manager }
     this.resourceVersion++
   }
 
-  /** One reconcile: look, decide, act, record. `crashAfter` effects it dies without recording; `fails` says which effects fail. */
-  reconcile(options: { crashAfter?: number; fails?: (effect: Effect) => boolean } = {}): Plan {
-    const decided = plan(this.status, this.observe(), this.now)
+  /** The router: a forward write needs the version it was planned on, a retreat lowers whatever is above it and raises nothing. */
+  route(effect: SetWeight): boolean {
+    const { stable, canary, weight, direction, resourceVersion } = effect
+    if (this.problem) return false
+    if (direction === 'forward') {
+      if (resourceVersion !== String(this.resourceVersion)) return false
+      this.write(canary, weight, 'sluice', stable)
+      return true
+    }
+    const above = [this.points, ...(this.second ? [this.second] : [])].some((route) => {
+      const sum = (route[stable] ?? 0) + (route[canary] ?? 0)
+      const wanted = pointsFor(weight, sum)
+      return wanted.ok ? (route[canary] ?? 0) > wanted.canary : (route[canary] ?? 0) > 0
+    })
+    if (!above) return true
+    const manager = `sluice-retreat.${effect.reason}`
+    const here = percentOf(this.points[canary] ?? 0, (this.points[stable] ?? 0) + (this.points[canary] ?? 0))
+    const fits = pointsFor(weight, (this.points[stable] ?? 0) + (this.points[canary] ?? 0)).ok
+    const before = { ...this.points }
+    this.write(canary, fits ? weight : 0, manager, stable)
+    if (here < weight) this.points = before
+    return true
+  }
+
+  /** One reconcile: look, decide, act, record, hand commits over. */
+  reconcile(options: Mishap = {}): Plan {
+    const seen = this.observe()
+    const decided = plan(this.status, seen, this.now)
     this.latest = decided
+    this.onPlan?.(decided, seen, this.status)
     let status = decided.status
     for (const [i, effect] of decided.effects.entries()) {
-      if (i === options.crashAfter) return decided
+      if (i === options.crashAfter) return this.crashed(decided)
       if (effect.kind === 'commit') continue
-      if (options.fails?.(effect) && (effect.kind === 'setWeight' || effect.kind === 'addFinalizer')) {
+      const required = effect.kind === 'setWeight' || effect.kind === 'addFinalizer'
+      if ((required && options.fails?.(effect)) || !this.perform(effect, decided)) {
         status = decided.fallback
         break
       }
-      this.perform(effect)
     }
-    if (options.crashAfter === decided.effects.length || this.gone) return decided
+    this.looked = true
+    if (options.crashAfter === decided.effects.length || this.gone) return this.crashed(decided)
     if (this.status.step?.since !== status.step?.since)
       this.stepStart = Date.parse(status.step?.since ?? new Date(this.now).toISOString())
     this.status = JSON.parse(JSON.stringify(status))
+    if (options.crashRecorded) return this.crashed(decided)
     if (status === decided.status)
-      for (const effect of decided.effects) if (effect.kind === 'commit') this.commit(effect.entry)
+      for (const effect of decided.effects) if (effect.kind === 'commit') this.queue.set(effect.entry.op, effect.entry)
+    this.push()
+    return decided
+  }
+
+  /** The process is gone and another one starts: what was in memory is lost. */
+  crashed(decided: Plan): Plan {
+    this.queue.clear()
+    this.results = {}
+    this.looked = false
     return decided
   }
 
   /** Reconciles until nothing asks to be looked at again at once. */
-  settle(options: Parameters<World['reconcile']>[0] = {}): void {
+  settle(options: Mishap = {}): void {
     for (let i = 0; i < 30; i++) {
-      const before = JSON.stringify(this.status)
+      const before = JSON.stringify([this.status, this.resourceVersion, this.results])
       const { requeueAfterMs } = this.reconcile(options)
-      if (requeueAfterMs !== 0 && JSON.stringify(this.status) === before) return
+      if (this.gone) return
+      const same = JSON.stringify([this.status, this.resourceVersion, this.results]) === before
+      if (requeueAfterMs !== 0 && same) return
     }
+    throw new Error(`does not settle: ${this.status.message}`)
   }
 
   /** Lets time pass in looks of the interval. */
-  pass(ms: number, options: Parameters<World['reconcile']>[0] = {}): void {
+  pass(ms: number, options: Mishap = {}): void {
     const end = this.now + ms
     while (this.now < end) {
       this.settle(options)
@@ -253,51 +374,80 @@ export class World {
     this.settle(options)
   }
 
-  perform(effect: Effect): void {
+  perform(effect: Effect, decided: Plan): boolean {
     switch (effect.kind) {
       case 'setWeight':
-        this.write(
-          effect.canary,
-          effect.weight,
-          effect.direction === 'forward' ? 'sluice' : `sluice-retreat.${effect.reason}`,
-        )
-        break
-      case 'askApproval':
-        this.approvals[effect.approval.name] ??= { digest: effect.approval.digest, state: 'Pending', by: [] }
-        break
+        this.onWrite?.(effect, decided)
+        return this.route(effect)
+      case 'askApproval': {
+        const known = this.approvals[effect.approval.name]
+        if (!known || known.closed)
+          this.approvals[effect.approval.name] = { digest: effect.approval.digest, state: 'Pending', by: [] }
+        return true
+      }
+      case 'closeApproval': {
+        const known = this.approvals[effect.name]
+        if (known) known.closed ??= effect.state
+        return true
+      }
       case 'event':
         this.events.push({ reason: effect.reason, message: effect.message })
-        break
+        return true
       case 'addFinalizer':
         this.finalizer = true
-        break
+        return true
       case 'removeFinalizer':
         this.finalizer = false
         this.gone = this.deleting
-        break
+        return true
       default:
-        break
+        return true
     }
   }
 
-  commit(entry: PendingCommit): void {
-    if (this.gitDown) {
-      this.results[entry.op] = { state: 'Waiting', message: 'the remote is down' }
-      return
+  /** The writer of the branch: one commit per operation, in the order they were handed over. */
+  push(): void {
+    for (const [op, entry] of [...this.queue]) {
+      this.results[op] = this.commit(entry)
+      if (this.results[op].state !== 'Waiting') this.queue.delete(op)
     }
-    if (!this.log.some((c) => c.op === entry.op) && !entry.void) {
-      this.log.push({
-        op: entry.op,
-        kind: entry.kind,
-        author: 'sluice',
-        subject: entry.subject,
-        ...(entry.weights ? { weights: entry.weights } : {}),
-        ...(entry.desired ? { desired: entry.desired } : {}),
-      })
-      if (entry.weights) this.gitWeight = entry.weights.weight
-      if (entry.desired && this.spec.workload.subsets?.desired === entry.desired.from) this.desire(entry.desired.to)
+  }
+
+  commit(entry: PendingCommit): CommitResult {
+    if (this.gitDown) return { state: 'Waiting', message: 'the remote is down' }
+    if (this.log.some((c) => c.op === entry.op)) return { state: 'Done', sha: `sha-${entry.op}`, at: this.now }
+    if (entry.void) return { state: 'Done', at: this.now }
+    if (this.gitRefuses)
+      return { state: 'Refused', problem: { reason: 'GitProtected', message: 'the branch is protected' } }
+    const { weights, desired } = entry
+    const { person } = this
+    if (weights && person && person.canary === weights.canary && person.commit !== entry.accept) {
+      if (person.weight !== weights.weight)
+        return { ...person, state: 'Conflict', message: `${person.author} set the weight` }
     }
-    this.results[entry.op] = { state: 'Done', sha: `sha-${entry.op}`, at: this.now }
+    this.log.push({
+      op: entry.op,
+      kind: entry.kind,
+      author: 'sluice',
+      subject: entry.subject,
+      ...(weights ? { weights } : {}),
+      ...(desired ? { desired } : {}),
+    })
+    if (weights) {
+      this.gitWeights[weights.canary] = weights.weight
+      this.ours[weights.canary] = weights.weight
+      if (person?.canary === weights.canary) this.person = undefined
+    }
+    if (desired && this.spec.workload.subsets?.desired === desired.from) this.desire(desired.to)
+    return { state: 'Done', sha: `sha-${entry.op}`, at: this.now }
+  }
+
+  /** A person writes the canary's weight into the manifest in Git; what Sluice wrote there last is no conflict. */
+  personWrites(canary: string, weight: number): void {
+    this.gitWeights[canary] = weight
+    const commit = `person-${Math.round(this.now / 1000)}-${weight}`
+    this.person =
+      (this.ours[canary] ?? 0) === weight ? undefined : { canary, weight, commit, author: 'Eve' }
   }
 
   approve(by = 'dana'): void {
