@@ -7,6 +7,7 @@ import { describeCommand } from './describe.ts'
 import { getCommand } from './get.ts'
 import { requestCommands } from './request.ts'
 import { sandboxCommand } from './sandbox.ts'
+import { watchCommand } from './watch.ts'
 
 /** Every command, in the order of --help. */
 export const commands: readonly CommandFactory[] = [
@@ -16,6 +17,7 @@ export const commands: readonly CommandFactory[] = [
   crdsCommand,
   getCommand,
   describeCommand,
+  watchCommand,
   approveCommand,
   rejectCommand,
   ...requestCommands,

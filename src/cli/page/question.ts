@@ -1,21 +1,22 @@
 import { type Approval, rule } from '../../approval/object.ts'
-import { age } from '../age.ts'
+import { age, since } from '../age.ts'
 import { percent } from '../rollout-table.ts'
 import { paragraph, type SectionOf } from './section.ts'
 
 /** The question that is open, and how to answer it. */
 export const question: SectionOf = ({ rollout, questions, now, colours, width, command }) => {
   const asked = rollout.status.approval
-  if (questions.length === 0) {
+  const answers = (which: string) =>
+    ['approve', 'reject'].flatMap((verb) => paragraph(command(verb) + which, width, { paint: colours.wait }))
+  if (questions === undefined || questions.length === 0) {
     if (asked?.state !== 'Pending') return undefined
-    return { label: 'Approval', lines: paragraph(`asked as ${asked.name}, which is not there yet`, width) }
+    const said = questions ? ', which is not there yet' : `, ${since(asked.since, now)} ago`
+    const lines = paragraph(`asked as ${asked.name}${said}`, width)
+    return { label: 'Approval', lines: questions ? lines : [...lines, ...answers('')] }
   }
   const lines = questions.flatMap((approval) => [
     ...questionText(approval, now).flatMap((text) => paragraph(text, width)),
-    ...['approve', 'reject'].flatMap((verb) => {
-      const which = questions.length > 1 ? ` --approval ${approval.name}` : ''
-      return paragraph(command(verb) + which, width, { paint: colours.wait })
-    }),
+    ...answers(questions.length > 1 ? ` --approval ${approval.name}` : ''),
   ])
   return { label: 'Approval', lines }
 }

@@ -7,8 +7,8 @@ import { clean, wrap } from '../width.ts'
 /** Everything a page about one Rollout is drawn from. */
 export interface PageInput {
   rollout: Rollout
-  /** The questions that people can still answer. */
-  questions: readonly Approval[]
+  /** The questions that people can still answer; left out where they were not looked up. */
+  questions?: readonly Approval[]
   /** Newest first; a sentence where they cannot be read. */
   events: readonly KubeObject[] | string
   /** Epoch milliseconds. */
