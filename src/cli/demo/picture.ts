@@ -20,7 +20,7 @@ export function drawPicture(report: DemoReport): string {
   )
   const acts = report.acts.map((act) => {
     const from = round(x(act.startedMs))
-    const text = `${act.version}: ${act.result}${act.result === 'RolledBack' ? `, ${act.bad} bad of ${act.requests}` : ''}`
+    const text = `${act.version}: ${act.result}${act.result === 'RolledBack' ? `, ${act.bad} bad` : ''}`
     return [
       `<line x1="${from}" x2="${from}" y1="${TOP - 14}" y2="${height - 40}" stroke="#a0aec0" stroke-dasharray="3 3"/>`,
       `<text x="${from + 4}" y="${TOP - 18}" font-size="12" fill="#2d3748">${escapeXml(text)}</text>`,
