@@ -1,10 +1,12 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { PendingCommit } from '../api/status.ts'
+import { type Problem, SluiceError } from '../errors.ts'
 import type { StateFile } from '../plan/effects.ts'
 import type { CommitResult, GitObservation } from '../plan/observation.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Branch, Branches, RefreshResult } from './branch.ts'
 import { auditTrail, type Operation } from './history.ts'
+import { rolloutTrailer } from './message.ts'
 import type { Identity, Job } from './operation.ts'
 import type { RolloutRef } from './owned.ts'
 import { branchKey, type SourceRef } from './source-ref.ts'
@@ -28,7 +30,7 @@ export interface GitRecorder {
   onChange(listener: (key: string) => void): () => void
   /** Called after a push, with what the RolloutSource's status says about it. */
   onPush(listener: (source: SourceRef, commit: string, at: number) => void): () => void
-  /** Every operation of a Rollout that the branch's commits tell, oldest first. */
+  /** Every operation of a Rollout that the branch's newest thousand commits (and those seen since) tell, oldest first. Throws SluiceError. */
   history(source: SourceRef, rollout: { namespace: string; name: string }): Promise<Operation[]>
   /** The results of these operations are recorded; without `ops`, the Rollout is gone. */
   forget(key: string, ops?: string[]): void
@@ -247,7 +249,9 @@ export function createGitRecorder(options: GitRecorderOptions): GitRecorder {
     async history(source, rollout) {
       const branch = branches.of(source)
       if (branch.tip === undefined) await branch.refresh(source.credentials)
-      return auditTrail(branch.history.commits, rollout)
+      if (branch.tip === undefined) throw new SluiceError(branch.problem ?? unread(source))
+      const own = [`--grep=${rolloutTrailer}: ${rollout.namespace}/${rollout.name}`, '--fixed-strings', '--topo-order']
+      return auditTrail(await branch.repository.log([...own, branch.tip]), rollout)
     },
 
     forget(key, ops) {
@@ -281,4 +285,8 @@ function wantedOf({ weights, desired, accept, void: given, base }: PendingCommit
 /** What of a view is worth telling: a tip that has moved is not. */
 function contentOf(view: View | undefined): string {
   return JSON.stringify(view && { ...view, tip: '', signature: '' })
+}
+
+function unread(source: SourceRef): Problem {
+  return { reason: 'GitUnreachable', message: `${source.namespace}/${source.name} was not read` }
 }

@@ -9,14 +9,8 @@ import { type Commit, type Draft, fastImport, logFormat, parseLog } from './comm
 import { type Credentials, credentialEnvironment, secretsOf } from './credentials.ts'
 import { classify, type GitFailure } from './failure.ts'
 import { createMutex } from './mutex.ts'
+import { isBranchName, parseBatch, parseTree, type TreeEntry } from './plumbing.ts'
 import { normaliseUrl, withoutPassword } from './url.ts'
-
-export interface TreeEntry {
-  path: string
-  sha: string
-  /** 100644, 100755, 120000 (symbolic link) … */
-  mode: string
-}
 
 export type FetchResult = { ok: true; tip: string } | { ok: false; problem: Problem; transient: boolean }
 export type PushResult = { ok: true } | { ok: false; failure: GitFailure }
@@ -239,41 +233,6 @@ function missing(url: string, branch: string): FetchResult {
     field: 'spec.branch',
   }
   return { ok: false, problem, transient: true }
-}
-
-/** The rules of git check-ref-format that keep a branch name from being anything else. */
-export function isBranchName(branch: string): boolean {
-  return (
-    !/[\u0000-\u0020\u007f~^:?*[\\]|\.\.|@\{|\/\/|\.lock(\/|$)|(^|\/)\./.test(branch) &&
-    !/^[-/]|[/.]$/.test(branch) &&
-    branch !== '@'
-  )
-}
-
-function parseTree(output: string): TreeEntry[] {
-  const entries: TreeEntry[] = []
-  for (const line of output.split('\0')) {
-    const match = /^(\d+) (\w+) ([0-9a-f]+)\t([\s\S]*)$/.exec(line)
-    if (match?.[2] === 'blob') entries.push({ mode: match[1]!, sha: match[3]!, path: match[4]! })
-  }
-  return entries
-}
-
-/** Answers of `git cat-file --batch`, in order; no content where the object is missing. */
-function* parseBatch(output: Buffer): Generator<{ sha: string; content?: Buffer }> {
-  for (let at = 0; at < output.length; ) {
-    const end = output.indexOf(10, at)
-    const header = output.toString('utf8', at, end)
-    const found = /^([0-9a-f]{40,64}) \w+ (\d+)$/.exec(header)
-    at = end + 1
-    if (!found) {
-      yield { sha: header }
-      continue
-    }
-    const size = Number(found[2])
-    yield { sha: found[1]!, content: Buffer.from(output.subarray(at, at + size)) }
-    at += size + 1
-  }
 }
 
 /** Locks of a git that was killed: nobody else works in this folder. */

@@ -1,6 +1,7 @@
 import { isKustomization, type KustomizationFile, readKustomization } from './kustomization.ts'
 import { isManifestFile, type Manifest, readManifests } from './manifest.ts'
-import type { Repository, TreeEntry } from './repository.ts'
+import type { TreeEntry } from './plumbing.ts'
+import type { Repository } from './repository.ts'
 import { isStateFile } from './statefile.ts'
 
 /** The files under one folder at one commit, with changes that are not committed yet laid over them. */

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { scrub } from '../../src/git/command.ts'
 import { classify } from '../../src/git/failure.ts'
-import { isBranchName } from '../../src/git/repository.ts'
+import { isBranchName } from '../../src/git/plumbing.ts'
 import { isSsh, normaliseUrl, originOf, withoutPassword } from '../../src/git/url.ts'
 
 describe('one remote, however its URL is written', () => {
