@@ -7,7 +7,7 @@ import { connect } from '../kube/client.ts'
 import type { KubeConnection } from '../kube/connection.ts'
 import { createEventRecorder } from '../kube/events.ts'
 import { createElector } from '../kube/lease.ts'
-import type { KubeObject } from '../kube/object.ts'
+import { type KubeObject, keyOf } from '../kube/object.ts'
 import { createWorkQueue } from '../kube/workqueue.ts'
 import type { Runtime } from '../runtime.ts'
 import { createHealth } from '../server/health.ts'
@@ -123,7 +123,7 @@ export async function startController(config: ControllerConfig, parts: Controlle
 
   function onChange(kind: Kind, key: string, object: KubeObject | undefined, previous: KubeObject | undefined): void {
     if (kind === 'rolloutSources') sources.changed(key, object)
-    if (kind === 'approvals' && object && context.isLeader()) showApproval(object)
+    if (kind === 'approvals' && object && working && context.isLeader()) showApproval(object)
     for (const rollout of triggers.concerned(kind, key, object, previous)) queue.add(rollout)
     if (kind === 'rollouts' && !object) {
       triggers.forget(key)
@@ -153,8 +153,9 @@ export async function startController(config: ControllerConfig, parts: Controlle
     metrics.leader(true)
     recorder.reset()
     sources.start(cluster)
-    for (const rollout of caches.of('rollouts').list())
-      queue.add(`${rollout.metadata.namespace}/${rollout.metadata.name}`)
+    for (const rollout of caches.of('rollouts').list()) queue.add(keyOf(rollout))
+    // What changed while nobody led, or another did, has not been shown by this process.
+    for (const approval of caches.of('approvals').list()) showApproval(approval)
     if (working) return
     working = Promise.resolve()
     queue.run({
@@ -198,11 +199,24 @@ export async function startController(config: ControllerConfig, parts: Controlle
     }),
     ...(channels.slack ? { slack: channels.slack } : {}),
   })
+  /** Asks until the API server answers: a blip at the start must not leave a controller that never acts. */
+  async function nameCluster(): Promise<string> {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await clusterNameOf(client, config.clusterName)
+      } catch (error) {
+        const retryMs = Math.min(10_000, 250 * 2 ** attempt)
+        log.warn({ err: error, retryMs }, 'the name of the cluster is not known yet')
+        await runtime.sleep(retryMs, stopped.signal)
+      }
+    }
+  }
+
   tick().catch(() => undefined)
   caches.start()
   let cluster = ''
   const synced = caches.synced(stopped.signal).then(async () => {
-    cluster = await clusterNameOf(client, config.clusterName)
+    cluster = await nameCluster()
     log.info({ rollouts: caches.of('rollouts').list().length, listen: server.url, cluster }, 'synced')
     if (elector) elector.start()
     else lead(cluster)

@@ -74,7 +74,9 @@ export function createChannels(
     notifier,
     ...(slack ? { slack } : {}),
     stop: async () => {
-      await Promise.all([slack?.settled(), questions.stop(1_000), notifier.stop(1_000), reply.stop(1_000)])
+      // Clicks that are being worked on still answer through `reply` and change what `questions` show.
+      await slack?.settled()
+      await Promise.all([questions.stop(1_000), notifier.stop(1_000), reply.stop(1_000)])
     },
   }
 }

@@ -21,7 +21,10 @@ export interface Work {
 /** Pauses between attempts of a retreat within one reconcile: milliseconds to seconds, not intervals (I2). */
 const RETREAT_PAUSES_MS = [20, 50, 100, 200, 400, 800]
 
-/** Does the effects in order. Commits are left to `reconcile`, which hands them over once the status that owes them is recorded. */
+/**
+ * Does the effects in order. Left to `settle`, once the status is recorded that makes them true: commits, and closing
+ * questions (a crash in between would ask people again what they have answered).
+ */
 export async function perform(c: Context, work: Work): Promise<Performed> {
   const { ref } = work
   for (const effect of work.decided.effects) {
@@ -47,12 +50,10 @@ async function one(c: Context, work: Work, effect: Effect): Promise<{ problem: P
     case 'setWeight':
       return spec && (await setWeight(c, ref, spec, effect))
     case 'commit':
+    case 'closeApproval':
       return undefined
     case 'askApproval':
       await c.approvals.ask({ namespace: ref.namespace, name: ref.name, uid: ref.uid }, effect.approval)
-      return undefined
-    case 'closeApproval':
-      await c.approvals.close({ namespace: ref.namespace, name: effect.name }, effect.state, effect.reason)
       return undefined
     case 'event':
       c.events.record({ regarding: rollout, type: effect.type, reason: effect.reason, message: effect.message })

@@ -7,6 +7,7 @@ import type { Context, RolloutRef } from './context.ts'
 import { analysisRequest, effectiveSpec, observe } from './observe.ts'
 import { perform } from './perform.ts'
 import { report } from './report.ts'
+import { settle } from './settle.ts'
 
 /** When to look again; nothing: only when something changes. */
 export type Again = { afterMs: number; urgent?: boolean } | undefined
@@ -31,25 +32,27 @@ export async function reconcile(c: Context, key: string): Promise<Again> {
 
   const { failed } = await perform(c, { rollout, ref, spec, decided })
   const status = failed ? withProblem(decided, failed.problem) : decided.status
-  const outcome = await c.recorder.record(rollout, status)
+  const retreating = failed?.effect.kind === 'setWeight' && failed.effect.direction === 'retreat'
+  const outcome = await c.recorder.record(rollout, status).catch((error: unknown) => {
+    if (!retreating) throw error
+    c.log.warn({ rollout: key, err: error }, 'status not written')
+    return 'NotWritten' as const
+  })
+  // The queue's growing pauses are not for a retreat (I2).
+  if (outcome === 'NotWritten') return { afterMs: failed?.retryMs ?? 0, urgent: true }
   if (outcome === 'Gone') return forget(c, key)
   if (outcome === 'Lost') return { afterMs: 0 }
   report(c, ref, recorded, status, decided, failed)
 
-  if (spec && !failed) {
-    // Only now: a commit must not be made before the status that owes it is recorded.
-    for (const effect of decided.effects)
-      if (effect.kind === 'commit') c.git.submit(rollout, spec, status, effect.entry, effect.memory)
-  }
+  if (!failed) await settle(c, { rollout, ref, spec, decided })
   const request = spec && decided.measuring ? analysisRequest(rollout, spec, status) : undefined
   if (request) c.feed.follow(keyOf(rollout), request)
-  else c.feed.forget(key)
+  else {
+    c.feed.forget(key)
+    c.breaches.delete(key)
+  }
 
-  if (failed)
-    return {
-      afterMs: failed.retryMs,
-      urgent: failed.effect.kind === 'setWeight' && failed.effect.direction === 'retreat',
-    }
+  if (failed) return { afterMs: failed.retryMs, urgent: retreating }
   return decided.requeueAfterMs === undefined ? undefined : { afterMs: decided.requeueAfterMs }
 }
 
@@ -63,6 +66,7 @@ function forget(c: Context, key: string): undefined {
   c.recorder.forget(key)
   c.git.forget(key)
   c.breaches.delete(key)
+  c.interest(key, [])
   c.metrics.forgetRollout(key)
   return undefined
 }

@@ -52,14 +52,16 @@ export function createTriggers(rolloutsIn: (namespace: string) => KubeObject[]):
       const namespace = key.includes('/') ? key.slice(0, key.indexOf('/')) : key
       const either = object ?? previous
       switch (kind) {
-        case 'rollouts':
-          return object && previous && !meantForUs(object, previous) ? [] : [key]
+        case 'rollouts': {
+          if (object && previous && !meantForUs(object, previous)) return []
+          // Whose route it is may have changed hands.
+          const routes = new Set([routeName(object), routeName(previous)])
+          const settled = object && previous && object.metadata.generation === previous.metadata.generation
+          const neighbours = settled ? [] : all(namespace, (rollout) => routes.has(routeName(rollout)))
+          return [key, ...neighbours.filter((neighbour) => neighbour !== key)]
+        }
         case 'virtualServices':
-          return all(
-            namespace,
-            (rollout) =>
-              textAt(rollout, 'spec', 'traffic', 'istio', 'virtualService', 'name') === either?.metadata.name,
-          )
+          return all(namespace, (rollout) => routeName(rollout) === either?.metadata.name)
         case 'approvals': {
           const rollout = textAt(either, 'spec', 'rollout')
           return rollout === undefined ? [] : [`${namespace}/${rollout}`]
@@ -82,6 +84,10 @@ export function createTriggers(rolloutsIn: (namespace: string) => KubeObject[]):
       }
     },
   }
+}
+
+function routeName(rollout: KubeObject | undefined): string | undefined {
+  return textAt(rollout, 'spec', 'traffic', 'istio', 'virtualService', 'name')
 }
 
 /** Our own writes of status come back through the watch; only what somebody else may have changed counts. */

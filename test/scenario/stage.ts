@@ -38,7 +38,7 @@ export const refs = {
   services: { group: '', plural: 'services' },
   pods: { group: '', plural: 'pods' },
   namespaces: { group: '', plural: 'namespaces' },
-  events: { group: 'events.k8s.io', plural: 'events' },
+  events: { group: '', plural: 'events' },
 } satisfies Record<string, ResourceRef>
 
 const run = promisify(execFile)
@@ -223,8 +223,8 @@ export async function openStage(options: { rbac?: boolean } = {}): Promise<Stage
       events: () =>
         storage
           .list(refs.events, { namespace })
-          .filter((event) => textAt(event, 'regarding', 'kind') === 'Rollout')
-          .map((event) => `${textAt(event, 'reason')}: ${textAt(event, 'note')}`),
+          .filter((event) => textAt(event, 'involvedObject', 'kind') === 'Rollout')
+          .map((event) => `${textAt(event, 'reason')}: ${textAt(event, 'message')}`),
       async until(what, test, ms = PATIENCE_MS) {
         const end = runtime.monotonic() + ms
         while (!(await test(self.status()))) {

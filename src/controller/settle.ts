@@ -1,0 +1,60 @@
+import type { RolloutStatus } from '../api/status.ts'
+import { type Approval, isOpen, readApproval } from '../approval/object.ts'
+import { textAt } from '../kube/field.ts'
+import { resources } from '../kube/resources.ts'
+import type { Context } from './context.ts'
+import type { Work } from './perform.ts'
+
+/**
+ * Does what must not be done before the status that makes it true is recorded: commits are handed to Git, and questions
+ * are closed. A question that was left open by a crash in between is closed here later. Never throws: all of it is tried
+ * again, or derived from status again, at the next look.
+ */
+export async function settle(c: Context, work: Work): Promise<void> {
+  const { rollout, ref, spec, decided } = work
+  const closing = new Map<string, { state: 'Void' | 'Consumed'; reason: string }>()
+  for (const name of leftOpen(c, work)) {
+    const spent = decided.status.approval?.name === name && decided.status.approval.state === 'Consumed'
+    closing.set(
+      name,
+      spent
+        ? { state: 'Consumed', reason: 'the move it allowed is being made' }
+        : { state: 'Void', reason: 'the move is not asked for any more' },
+    )
+  }
+  for (const effect of decided.effects) {
+    if (effect.kind === 'commit' && spec) c.git.submit(rollout, spec, decided.status, effect.entry, effect.memory)
+    if (effect.kind === 'closeApproval') closing.set(effect.name, effect)
+  }
+  if (closing.size === 0) return
+  try {
+    for (const [name, { state, reason }] of closing)
+      await c.approvals.close({ namespace: ref.namespace, name }, state, reason)
+    await c.approvals.prune({ namespace: ref.namespace, name: ref.name, uid: ref.uid })
+  } catch (error) {
+    c.log.warn({ rollout: ref.key, err: error }, 'questions not closed')
+  }
+}
+
+const closedStates = new Set<string | undefined>(['Void', 'Consumed'])
+
+/** Names of open questions of this Rollout that its status has left behind. */
+function leftOpen(c: Context, { ref, decided }: Work): string[] {
+  return c.reader
+    .list(resources.approvals, ref.namespace)
+    .filter(
+      (object) =>
+        textAt(object, 'spec', 'rollout') === ref.name && !closedStates.has(textAt(object, 'status', 'state')),
+    )
+    .map((object) => readApproval(object))
+    .filter((approval) => approval !== undefined)
+    .filter((approval) => isOpen(approval, c.runtime.now()) && isPast(approval, decided.status))
+    .map((approval) => approval.name)
+}
+
+/** Whether nothing can come of an answer any more. A question whose asking was not recorded yet is none of these. */
+function isPast({ name, spec }: Approval, { canary, step, approval }: RolloutStatus): boolean {
+  if (!canary || spec.revision !== canary.revision) return true
+  if (approval && approval.name !== name) return true
+  return spec.step <= (step?.entering?.index ?? step?.index ?? 0)
+}
