@@ -6,6 +6,7 @@ import type { CommitResult, GitObservation } from '../plan/observation.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Branch, Branches, RefreshResult } from './branch.ts'
 import { auditTrail, type Operation } from './history.ts'
+import { createLooks } from './looks.ts'
 import { rolloutTrailer } from './message.ts'
 import type { Identity, Job } from './operation.ts'
 import type { RolloutRef } from './owned.ts'
@@ -73,10 +74,9 @@ export function createGitRecorder(options: GitRecorderOptions): GitRecorder {
   const watched = new Map<Branch, () => void>()
   const changed = new Set<(key: string) => void>()
   const pushed = new Set<(source: SourceRef, commit: string, at: number) => void>()
-  const looks = new Set<Promise<void>>()
-  const due = new Set<string>()
   const stopping = new AbortController()
-  let lookers = 0
+  const { signal } = stopping
+  const looks = createLooks({ atOnce: looksAtOnce, look, onError: (error) => onError?.(error), signal })
 
   const tell = (key: string) => {
     for (const listener of changed) listener(key)
@@ -93,7 +93,7 @@ export function createGitRecorder(options: GitRecorderOptions): GitRecorder {
         JSON.stringify(known.rollout.spec.traffic) !== JSON.stringify(rollout.spec.traffic)
       known.source = source
       known.rollout = rollout
-      if (moved || edited) look(key)
+      if (moved || edited) looks.soon(key)
       return known
     }
     if (known) moveAway(known)
@@ -104,8 +104,8 @@ export function createGitRecorder(options: GitRecorderOptions): GitRecorder {
         branch,
         branch.onTip(() => lookAll(branch)),
       )
-    if (branch.tip === undefined) track(branch.refresh(source.credentials).then(() => tell(key)))
-    else look(key)
+    if (branch.tip === undefined) looks.track(branch.refresh(source.credentials).then(() => tell(key)))
+    else looks.soon(key)
     return entry
   }
 
@@ -120,47 +120,16 @@ export function createGitRecorder(options: GitRecorderOptions): GitRecorder {
   }
 
   function lookAll(branch: Branch): void {
-    for (const [key, entry] of entries) if (entry.branch === branch) look(key)
+    for (const [key, entry] of entries) if (entry.branch === branch) looks.soon(key)
   }
 
-  /** Brings the view of a Rollout up to date soon: a few at a time, so that a push to a repository of thousands delays nobody. */
-  function look(key: string): void {
-    due.add(key)
-    while (lookers < looksAtOnce && lookers < due.size) {
-      lookers += 1
-      track(
-        lookOn().finally(() => {
-          lookers -= 1
-        }),
-      )
-    }
-  }
-
-  async function lookOn(): Promise<void> {
-    for (const key of due) {
-      due.delete(key)
-      const entry = entries.get(key)
-      if (!entry || stopping.signal.aborted) continue
-      const { branch, source, rollout, view } = entry
-      try {
-        entry.view = await viewOf({ branch, source, rollout, previous: view, ...identity })
-      } catch (error) {
-        if (!stopping.signal.aborted) onError?.(error)
-      }
-      if (entries.get(key) === entry && contentOf(entry.view) !== contentOf(view)) tell(key)
-      await new Promise((resume) => setImmediate(resume))
-    }
-  }
-
-  function track(work: Promise<unknown>): void {
-    const quiet = work.then(
-      () => undefined,
-      (error) => {
-        if (!stopping.signal.aborted) onError?.(error)
-      },
-    )
-    looks.add(quiet)
-    void quiet.finally(() => looks.delete(quiet))
+  /** Brings the view of a Rollout up to date. */
+  async function look(key: string): Promise<void> {
+    const entry = entries.get(key)
+    if (!entry) return
+    const { branch, source, rollout, view } = entry
+    entry.view = await viewOf({ branch, source, rollout, previous: view, ...identity })
+    if (entries.get(key) === entry && contentOf(entry.view) !== contentOf(view)) tell(key)
   }
 
   function writerOf(source: SourceRef): Writer {
@@ -172,7 +141,7 @@ export function createGitRecorder(options: GitRecorderOptions): GitRecorder {
       branch,
       runtime,
       identity,
-      signal: stopping.signal,
+      signal,
       onResult: settle,
       onPush: (sha, jobs) => {
         for (const listener of pushed) listener(jobs[0]!.source, sha, runtime.now())
@@ -201,7 +170,7 @@ export function createGitRecorder(options: GitRecorderOptions): GitRecorder {
 
   return {
     submit(source, rollout, entry, state) {
-      if (stopping.signal.aborted || source.write.mode === 'Off') return
+      if (signal.aborted || source.write.mode === 'Off') return
       const known = entryOf(source, rollout)
       if (!isDue(known.results.get(entry.op), known, entry)) return
       const job = { source, rollout, entry, state }
@@ -268,7 +237,7 @@ export function createGitRecorder(options: GitRecorderOptions): GitRecorder {
       stopping.abort(new Error('the recorder was stopped'))
       for (const unwatch of watched.values()) unwatch()
       await Promise.allSettled([...writers.values()].map((writer) => writer.idle()))
-      await Promise.allSettled(looks)
+      await looks.idle()
     },
   }
 }
