@@ -1,0 +1,133 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { crdOf } from '../../src/api/crd.ts'
+import { kinds } from '../../src/api/kinds.ts'
+import type { KubeObject } from '../../src/kube/object.ts'
+import { type RequestRecord, startApiServer } from '../../src/sandbox/apiserver/index.ts'
+import { startControllerProcess } from './controller-process.ts'
+import { ROLLOUTS, storeApps } from './shop.ts'
+
+/** What one start of the controller cost, and what it does when there is nothing to do. */
+export interface Idleness {
+  /** From the start of the process until every cache was read. */
+  syncedMs: number
+  /** Requests other than watches until it went quiet. */
+  settling: number
+  /** Requests while idle, counted by the servers. */
+  idleSeconds: number
+  requests: number
+  watches: number
+  queries: number
+  /** What was asked while idle, for whoever has to find out why. */
+  seen: string[]
+  /** Resident memory at the end, bytes. */
+  rssBytes: number
+}
+
+export interface IdleResult {
+  rollouts: number
+  /** Rollouts that are Healthy at the end. */
+  healthy: number
+  /** The controller meets the Rollouts for the first time, and then once more after a restart. */
+  adoption: Idleness
+  restart: Idleness
+}
+
+/** No request for so long: what there was to do is done. */
+const QUIET_MS = 1_500
+
+/** Runs the controller as its own process over so many Rollouts of which nothing is desired. */
+export async function measureIdle(options: { rollouts: number; idleSeconds: number }): Promise<IdleResult> {
+  const dir = await mkdtemp(join(tmpdir(), 'sluice-bench-'))
+  const api = await startApiServer({ tokens: {} })
+  const prometheus = await startEmptyPrometheus()
+  try {
+    for (const kind of Object.values(kinds)) {
+      const crd: unknown = crdOf(kind)
+      api.storage.create({ group: 'apiextensions.k8s.io', plural: 'customresourcedefinitions' }, crd as KubeObject)
+    }
+    storeApps(api.storage, {
+      rollouts: options.rollouts,
+      steps: [{ weight: 10 }, { weight: 100 }],
+      analysis: { slis: [{ name: 'success-rate', successRate: { objective: 99 } }] },
+      perNamespace: 20,
+    })
+    const kubeconfig = join(dir, 'kubeconfig')
+    await writeFile(kubeconfig, api.kubeconfig(), { mode: 0o600 })
+
+    async function start(): Promise<Idleness> {
+      const records: RequestRecord[] = []
+      const unsubscribe = api.onRequest((record) => records.push(record))
+      const controller = await startControllerProcess({ kubeconfig, prometheus: prometheus.url, workDir: dir })
+      try {
+        const before = await quiet(() => records.filter((record) => record.verb !== 'watch').length)
+        const from = records.length
+        const queriesBefore = prometheus.asked()
+        await sleep(options.idleSeconds * 1000)
+        const during = records.slice(from)
+        const metrics = await controller.metrics()
+        return {
+          syncedMs: controller.syncedMs,
+          settling: before,
+          idleSeconds: options.idleSeconds,
+          requests: during.filter((record) => record.verb !== 'watch').length,
+          watches: during.filter((record) => record.verb === 'watch').length,
+          queries: prometheus.asked() - queriesBefore,
+          seen: [...new Set(during.map((record) => `${record.verb} ${record.path}`))],
+          rssBytes: metrics.get('process_resident_memory_bytes') ?? Number.NaN,
+        }
+      } finally {
+        unsubscribe()
+        await controller.stop()
+      }
+    }
+
+    const adoption = await start()
+    const restart = await start()
+    const phases = api.storage.list(ROLLOUTS).map((rollout) => Object(rollout.status).phase)
+    return {
+      rollouts: options.rollouts,
+      healthy: phases.filter((phase) => phase === 'Healthy').length,
+      adoption,
+      restart,
+    }
+  } finally {
+    await prometheus.stop()
+    await api.stop()
+    await rm(dir, { recursive: true, force: true })
+  }
+}
+
+/** Waits until a count stands still, and answers it. */
+async function quiet(count: () => number): Promise<number> {
+  for (;;) {
+    const before = count()
+    await sleep(QUIET_MS)
+    if (count() === before) return before
+  }
+}
+
+/** Counts what it is asked, and has nothing to say. */
+async function startEmptyPrometheus() {
+  let asked = 0
+  const server = createServer((_request, response) => {
+    asked++
+    response.setHeader('content-type', 'application/json')
+    response.end('{"status":"success","data":{"resultType":"vector","result":[]}}')
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  return {
+    url: `http://127.0.0.1:${port}`,
+    asked: () => asked,
+    stop: () =>
+      new Promise<void>((resolve) => {
+        server.close(() => resolve())
+        server.closeAllConnections()
+      }),
+  }
+}
