@@ -1,3 +1,4 @@
+import type { ApprovalSpec } from '../../src/api/approval.ts'
 import type { Phase, RolloutStatus } from '../../src/api/status.ts'
 import type { KubeObject } from '../../src/kube/object.ts'
 
@@ -203,5 +204,36 @@ export function rollout(name: string, status?: RolloutStatus, namespace = 'shop'
     metadata: { namespace, name, generation: 1, creationTimestamp: ago(86_400 * 40) },
     spec,
     ...(status ? { status } : {}),
+  }
+}
+
+/** An open question of the Rollout `checkout`. */
+export function approval(over: Partial<ApprovalSpec> = {}, name = 'checkout-d1'): KubeObject {
+  return {
+    apiVersion: 'sluice.dev/v1alpha1',
+    kind: 'Approval',
+    metadata: {
+      namespace: 'shop',
+      name,
+      labels: { 'sluice.dev/rollout': over.rollout ?? 'checkout' },
+    },
+    spec: {
+      rollout: 'checkout',
+      revision: v2.revision,
+      step: 2,
+      steps: 3,
+      from: 10,
+      to: 50,
+      digest: 'd1',
+      required: 2,
+      allowed: ['user:dana@example.com', 'group:release'],
+      separationOfDuties: false,
+      authors: [],
+      expiresAt: ago(-3600),
+      onExpiry: 'Reject',
+      evidence: ['success-rate: Pass, 99.97 % against 99.5 %'],
+      decisions: [],
+      ...over,
+    },
   }
 }

@@ -4,7 +4,7 @@ import { evidence } from './evidence.ts'
 import { git } from './git.ts'
 import { events, knownBad, outcomes, request } from './past.ts'
 import { question } from './question.ts'
-import { type PageInput, paragraph, type Section, type SectionOf } from './section.ts'
+import { type PageInput, paragraph, type Section, type SectionOf, shellLines } from './section.ts'
 import { steps } from './steps.ts'
 import { canary, stable, traffic } from './traffic.ts'
 
@@ -77,5 +77,5 @@ function next({ rollout: { status, spec }, colours, width, command }: PageInput)
     }
   })()
   if (verbs.length === 0 || spec?.suspend || (!status.canary && status.phase !== 'RolledBack')) return undefined
-  return { label: 'Do', lines: verbs.flatMap((verb) => paragraph(command(verb), width, { paint: colours.faint })) }
+  return { label: 'Do', lines: verbs.flatMap((verb) => shellLines(command(verb), width, colours.faint)) }
 }

@@ -1,13 +1,13 @@
 import { type Approval, rule } from '../../approval/object.ts'
 import { age, since } from '../age.ts'
 import { percent } from '../rollout-table.ts'
-import { paragraph, type SectionOf } from './section.ts'
+import { paragraph, type SectionOf, shellLines } from './section.ts'
 
 /** The question that is open, and how to answer it. */
 export const question: SectionOf = ({ rollout, questions, now, colours, width, command }) => {
   const asked = rollout.status.approval
   const answers = (which: string) =>
-    ['approve', 'reject'].flatMap((verb) => paragraph(command(verb) + which, width, { paint: colours.wait }))
+    ['approve', 'reject'].flatMap((verb) => shellLines(command(verb) + which, width, colours.wait))
   if (questions === undefined || questions.length === 0) {
     if (asked?.state !== 'Pending') return undefined
     const said = questions ? ', which is not there yet' : `, ${since(asked.since, now)} ago`

@@ -38,6 +38,11 @@ export function paragraph(text: string, width: number, options: { paint?: Paint;
   return [paint(first), ...more.map((line) => ' '.repeat(indent) + paint(line))]
 }
 
+/** A command line, to be pasted whole even where it takes several lines. */
+export function shellLines(command: string, width: number, paint: Paint): string[] {
+  return wrap(command, width - 2).map((line, i, all) => paint(i < all.length - 1 ? `${line} \\` : line))
+}
+
 /** A count with thousands apart: `12,345`. */
 export function count(events: number): string {
   return Math.round(events)

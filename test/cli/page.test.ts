@@ -1,0 +1,118 @@
+import { describe, expect, test } from 'vitest'
+import { phases, type RolloutStatus } from '../../src/api/status.ts'
+import { readApproval } from '../../src/approval/object.ts'
+import { page } from '../../src/cli/page/page.ts'
+import { palette } from '../../src/cli/paint.ts'
+import { rolloutTable } from '../../src/cli/rollout-table.ts'
+import { readRollout } from '../../src/cli/rollouts.ts'
+import { displayWidth } from '../../src/cli/width.ts'
+import { ago, approval, now, rollout, statuses } from './fixtures.ts'
+
+const plain = palette(false)
+
+function draw(status: RolloutStatus | undefined, options: { width?: number; questions?: boolean } = {}): string[] {
+  const object = approval({ expiresAt: ago(-3600) })
+  const asked = readApproval({ ...object, metadata: { ...object.metadata, uid: 'uid-1', resourceVersion: '1' } })
+  return page({
+    rollout: readRollout(rollout('checkout', status)),
+    questions: options.questions && asked ? [asked] : [],
+    events: [
+      {
+        apiVersion: 'v1',
+        kind: 'Event',
+        metadata: { namespace: 'shop', name: 'checkout.1' },
+        reason: 'WeightSet',
+        message: '0% → 10%',
+        lastTimestamp: ago(290),
+        count: 2,
+      },
+    ],
+    now,
+    colours: plain,
+    width: options.width ?? 80,
+    command: (verb) => `sluice ${verb} shop/checkout --kubeconfig /home/somebody/.kube/production-cluster.yaml`,
+  })
+}
+
+describe.each(phases)('%s', (phase) => {
+  test('the page says phase and message first and fits every width', () => {
+    for (const width of [40, 60, 80, 100]) {
+      const lines = draw(statuses[phase], { width, questions: phase === 'AwaitingApproval' })
+      expect(lines[0]).toBe('shop/checkout')
+      expect(lines[1]).toContain(phase)
+      expect(lines[2]).toContain(statuses[phase].message?.slice(0, 20))
+      for (const line of lines) expect(displayWidth(line), line).toBeLessThanOrEqual(width)
+    }
+  })
+
+  test('the row of the table shows the phase at 80 columns', () => {
+    const lines = rolloutTable([readRollout(rollout('checkout', statuses[phase]))], {
+      now,
+      colours: plain,
+      namespaces: false,
+      wide: false,
+      width: 80,
+    })
+    expect(lines[1]).toMatch(new RegExp(`^checkout +${phase}`))
+    for (const line of lines) expect(displayWidth(line)).toBeLessThanOrEqual(80)
+  })
+})
+
+test('shows where it stands, how long still, and what comes', () => {
+  const text = draw(statuses.Progressing).join('\n')
+  expect(text).toContain('▶ 1    10%  10s left of 5m')
+  expect(text).toContain('· 2    50%  hold 10m, after approval by 2 of user:dana@example.com,')
+  expect(text).toContain('10% canary, 90% stable')
+})
+
+test('the clock of a paused hold stands', () => {
+  expect(draw(statuses.Paused).join('\n')).toContain('3m left of 5m (its clock stands)')
+})
+
+test('shows how far the evidence is towards a breach, and that it is one', () => {
+  const text = draw(statuses.Progressing).join('\n')
+  // log10(2 ratio SLIs / alpha 0.01) = 2.301; 1.15 of it is 49 %.
+  expect(text).toContain('49% towards a breach')
+  expect(text).toContain('12,345 good, 3 bad; 2,345 of at least 100 requests in this step')
+  expect(text).toContain('NoData for 2m queue-depth')
+  expect(draw(statuses.RolledBack).join('\n')).toMatch(/█{20} {2}breach/)
+})
+
+test('shows the open question and the very command that answers it', () => {
+  const lines = draw(statuses.AwaitingApproval, { questions: true })
+  const text = lines.join('\n')
+  expect(text).toContain('10% → 50% of the traffic to v2-b7730d18aa (step 2 of 3)')
+  expect(text).toContain('0 of 2 said yes; open for 60m, then it is rejected')
+  // Over two lines, as a shell reads them.
+  expect(text).toMatch(/sluice approve shop\/checkout --kubeconfig \\\n +\/home\/somebody/)
+})
+
+test('shows what is not in Git yet, and why', () => {
+  const text = draw(statuses.RolledBack).join(' ').replace(/\s+/g, ' ')
+  expect(text).toContain('1 commit to make')
+  expect(text).toContain('because https://git.example.com/shop/config.git cannot be reached: connection refused')
+  expect(text).toContain('Known bad 2h v2-b7730d18aa')
+  expect(text).toContain('sluice retry shop/checkout')
+})
+
+test('a Rollout that no controller has seen says so', () => {
+  expect(draw(undefined).join('\n')).toContain('No controller has looked at it yet')
+})
+
+test('a status that is older than the spec says so', () => {
+  const lines = draw({ ...statuses.Healthy, observedGeneration: 0 })
+  expect(lines.join('\n')).toContain('has not seen the newest spec yet (generation 1, seen 0)')
+})
+
+test('a status that a later version wrote is shown as far as it is understood', () => {
+  const object = {
+    ...rollout('checkout'),
+    status: { ...statuses.Healthy, analysis: 'moved elsewhere', phase: 'Healthy' },
+  }
+  expect(readRollout(object).status).toMatchObject({ phase: 'Healthy', stable: { revision: 'v1-4f2a90c1de' } })
+})
+
+test('escape sequences in a message do not reach the screen', () => {
+  const text = draw({ ...statuses.Healthy, message: 'all good\u001b[2J\u001b[H really' }).join('\n')
+  expect(text).not.toContain('\u001b')
+})
