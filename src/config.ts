@@ -23,6 +23,8 @@ export interface ControllerConfig {
   slack: { token?: string; channel?: string; signingSecrets: string[] }
   webhook?: { url: string; secret?: string }
   workers: number
+  /** Variables that git may see: where programs, proxies and authorities are. */
+  gitEnv: Record<string, string>
 }
 
 /** The variables that matter for finding a cluster; see kube/kubeconfig. */
@@ -96,7 +98,27 @@ export function controllerConfig(flags: ControllerFlags = {}, env: Env = environ
         }
       : {}),
     workers: Number(env.SLUICE_WORKERS ?? 8),
+    gitEnv: gitEnv(env),
   }
+}
+
+const forGit = [
+  'PATH',
+  'HTTP_PROXY',
+  'HTTPS_PROXY',
+  'NO_PROXY',
+  'http_proxy',
+  'https_proxy',
+  'no_proxy',
+  'SSL_CERT_FILE',
+  'SSL_CERT_DIR',
+  'TMPDIR',
+]
+
+function gitEnv(env: Env): Record<string, string> {
+  return Object.fromEntries(
+    forGit.flatMap((name): [string, string][] => (env[name] === undefined ? [] : [[name, env[name]]])),
+  )
 }
 
 function list(text: string | undefined): string[] {

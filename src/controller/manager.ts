@@ -93,6 +93,7 @@ export async function startController(config: ControllerConfig, parts: Controlle
     log,
     metrics,
     workDir: config.workDir,
+    gitEnv: config.gitEnv,
     takeOver: config.takeOver,
     mayWrite: () => context.isLeader(),
     onChange: (rollout) => queue.add(rollout),

@@ -33,6 +33,8 @@ export interface SourcesOptions {
   log: Logger
   metrics: Metrics
   workDir: string
+  /** The only variables that git sees besides its own. */
+  gitEnv: Record<string, string>
   takeOver: boolean
   mayWrite: () => boolean
   /** What Git says about a Rollout has changed. */
@@ -42,7 +44,7 @@ export interface SourcesOptions {
 const off: GitObservation = { mode: 'Off', commits: 'Outcomes', results: {}, known: true }
 
 export function createSources(options: SourcesOptions): Sources {
-  const { client, caches, runtime, log, metrics, workDir, takeOver, mayWrite, onChange } = options
+  const { client, caches, runtime, log, metrics, workDir, gitEnv, takeOver, mayWrite, onChange } = options
   let running: { recorder: GitRecorder; sources: GitSources } | undefined
   const onError = (error: unknown) => log.warn({ err: error }, 'git work failed')
 
@@ -106,7 +108,7 @@ export function createSources(options: SourcesOptions): Sources {
     forget: (key) => running?.recorder.forget(key),
     start(cluster) {
       if (running) return
-      const branches = createBranches({ workDir: join(workDir, 'repositories'), runtime })
+      const branches = createBranches({ workDir: join(workDir, 'repositories'), runtime, inherit: gitEnv })
       const recorder = createGitRecorder({ branches, runtime, identity: { cluster, takeOver }, onError })
       const sources = createGitSources({
         client,

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
-import { controllerConfig } from '../../config.ts'
+import { controllerConfig, environment } from '../../config.ts'
 import { type Controller, startController } from '../../controller/manager.ts'
 import { loadKubeconfig } from '../../kube/kubeconfig.ts'
 import type { KubeObject } from '../../kube/object.ts'
@@ -103,7 +103,8 @@ export async function buildStage(options: {
           listen: '127.0.0.1:0',
           workDir: join(dir, 'work'),
         },
-        {},
+        // Nobody's SLUICE_* settings change the story; only where git is matters.
+        { PATH: environment().PATH },
       ),
       checkpointMs: 1_000,
       slack: { signingSecrets: [slackSecret] },
