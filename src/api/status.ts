@@ -109,6 +109,10 @@ export const rolloutStatus = z
         index: z.int().meta({ description: '0 before the first step, then the step’s number.' }),
         weight: z.number().meta({ description: 'Percent of the traffic that was given to the canary.' }),
         since: time('When this weight was accepted.'),
+        over: z.string().optional().meta({
+          description:
+            'resourceVersion of the route over which this weight was written; what a cache still shows of it is older than the write.',
+        }),
         heldMs: z.number().optional().meta({
           description: 'Milliseconds of the hold that have counted up to heldAt (or for good, when the clock stands).',
         }),
@@ -158,6 +162,7 @@ export const rolloutStatus = z
         by: z.string().optional(),
         at: time('When.'),
         commit: z.string().optional(),
+        tip: z.string().optional().meta({ description: 'Tip of the branch when it was paused.' }),
       })
       .optional(),
     retreating: z

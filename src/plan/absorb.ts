@@ -1,12 +1,26 @@
 import type { SliStatus } from '../api/status.ts'
 import { absorbResults } from './commits.ts'
+import { unpauseAfterConflict } from './drift.ts'
 import { alreadyMoved, enter } from './forward.ts'
 import type { RevisionObservation, SliObservation } from './observation.ts'
 import { absorbRequest } from './requests.ts'
 import { sameRevision } from './revision.ts'
 import { recordOf } from './start.ts'
 import { positionOf, runHoldClock } from './steps.ts'
-import { canaryNow, carriesTraffic, epoch, event, flightPair, iso, type Turn } from './turn.ts'
+import {
+  behindRecorded,
+  canaryNow,
+  carriesTraffic,
+  epoch,
+  event,
+  flightPair,
+  iso,
+  stableNow,
+  type Turn,
+} from './turn.ts'
+
+/** Longest checkpoint that status may hold; without one, a restart replays from the start of the attempt. */
+const CHECKPOINT_LIMIT = 8_192
 
 /** Takes what was seen into the draft, before any rule speaks. Nothing here moves traffic. */
 export function absorb(turn: Turn): void {
@@ -20,6 +34,7 @@ export function absorb(turn: Turn): void {
   }
   absorbRequest(turn)
   if (alreadyMoved(turn)) enter(turn)
+  unpauseAfterConflict(turn)
   reposition(turn)
   takeAnalysis(turn)
   watchReadiness(turn)
@@ -41,8 +56,8 @@ function unsuspend(turn: Turn): void {
 
 /** The same content under a new generation or hash format is rewritten silently (I7); other content under stable's name is said to be untested. */
 function refreshStable(turn: Turn): void {
-  const { status, o } = turn
-  const seen = o.workload.ok ? o.workload.stable : undefined
+  const { status } = turn
+  const seen = stableNow(turn)
   if (!status.stable || !seen) return
   const same = sameRevision(status.stable, seen)
   const tested = same ? status.stable.tested : false
@@ -90,7 +105,7 @@ function sliStatus(sli: SliObservation, before: SliStatus | undefined, now: numb
     verdict: sli.verdict,
     ...(sli.message === undefined ? {} : { message: sli.message }),
     since: before?.verdict === sli.verdict && before.since ? before.since : iso(now),
-    ...(sli.checkpoint === undefined ? {} : { checkpoint: sli.checkpoint }),
+    ...(sli.checkpoint === undefined || sli.checkpoint.length > CHECKPOINT_LIMIT ? {} : { checkpoint: sli.checkpoint }),
   }
 }
 
@@ -106,7 +121,7 @@ function watchReadiness(turn: Turn): void {
 function readyPods(turn: Turn): number | undefined {
   const seen: RevisionObservation | undefined = canaryNow(turn)
   if (seen) return seen.ready
-  return turn.o.workload.ok ? 0 : undefined
+  return behindRecorded(turn) ? 0 : undefined
 }
 
 function holdClock(turn: Turn): void {
@@ -122,5 +137,5 @@ function holdClock(turn: Turn): void {
     o.conflict !== undefined
   const last = Math.min(...silent.map((sli) => sli.newestAt ?? Number.NEGATIVE_INFINITY))
   if (status.paused || invalid) runHoldClock(turn, false, turn.now)
-  else if (slis.length > 0) runHoldClock(turn, silent.length === 0, Number.isFinite(last) ? last : turn.now)
+  else if (slis.length > 0) runHoldClock(turn, silent.length === 0, last)
 }

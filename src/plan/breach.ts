@@ -1,8 +1,7 @@
-import { RETREAT_MANAGER, type Retreat, retreat, voidIntent } from './retreat.ts'
+import { nowhereToGo, RETREAT_MANAGER, type Retreat, retreat } from './retreat.ts'
 import {
   canaryNow,
   carriesTraffic,
-  type Decision,
   epoch,
   flightPair,
   liveWeight,
@@ -19,10 +18,27 @@ export const UNREADY_MS = 5_000
 export const breach: Rule = (turn) => {
   const { status } = turn
   if (!status.canary) return undefined
-  const why = ownRetreat(turn) ?? (carriesTraffic(turn) ? (judged(turn) ?? unready(turn)) : undefined)
+  const why =
+    decided(turn) ??
+    ownRetreat(turn) ??
+    (hadTraffic(turn) ? judged(turn) : undefined) ??
+    (carriesTraffic(turn) ? unready(turn) : undefined)
   if (!why) return undefined
-  if (stableIsGone(turn)) return nowhereToGo(turn, why)
-  return retreat(turn, why)
+  if (!carriesTraffic(turn) || !stableIsGone(turn)) return retreat(turn, why)
+  // A person who says abort all the same is heard.
+  return turn.abort ? undefined : nowhereToGo(turn, why)
+}
+
+/** A retreat that was decided, and could not be made because stable has gone meanwhile. */
+function decided(turn: Turn): Retreat | undefined {
+  const { retreating } = turn.status
+  return retreating?.result === 'RolledBack' ? retreating : undefined
+}
+
+/** Has the canary had traffic in this attempt? What it did then counts, also after somebody took it away. */
+function hadTraffic(turn: Turn): boolean {
+  const { step, lowered, paused } = turn.status
+  return carriesTraffic(turn) || (step?.weight ?? 0) > 0 || lowered !== undefined || paused?.reason === 'GitConflict'
 }
 
 /** A live 0 that a retreat of ours wrote before it could be recorded: it is finished, whatever the evidence says after a restart. */
@@ -32,7 +48,9 @@ function ownRetreat(turn: Turn): Retreat | undefined {
   if (pair?.weight !== 0 || !manager?.startsWith(RETREAT_MANAGER) || (turn.status.step?.weight ?? 0) === 0)
     return undefined
   const reason = manager.slice(RETREAT_MANAGER.length)
-  if (!/^(Breach|NoReadyPods|InsufficientData)/.test(reason)) return undefined
+  const ofPeople = /^(Aborted|Rejected|ApprovalExpired)$/.test(reason)
+  if (!ofPeople && !/^(Breach|NoReadyPods|InsufficientData)/.test(reason)) return undefined
+  if (ofPeople) return { result: 'Aborted', reason, message: `taken back (${reason}) just before a restart` }
   return (
     judged(turn) ?? {
       result: 'RolledBack',
@@ -66,15 +84,5 @@ function unready(turn: Turn): Retreat | undefined {
     reason: 'NoReadyPods',
     message: `no pod of ${turn.status.canary?.name} has been ready for ${UNREADY_MS / 1000}s while it had ${percent(liveWeight(turn))} of the traffic${why ? `: ${why}` : ''}`,
     verdict: 'NoReadyPods',
-  }
-}
-
-function nowhereToGo(turn: Turn, why: Retreat): Decision {
-  voidIntent(turn, true)
-  return {
-    phase: 'RollingBack',
-    reason: 'NowhereToGo',
-    message: `${why.message}; traffic stays at ${percent(liveWeight(turn))} because ${turn.status.stable?.name} has no ready pod to go back to`,
-    requeueAfterMs: 1_000,
   }
 }

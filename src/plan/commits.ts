@@ -1,7 +1,8 @@
 import type { PendingCommit } from '../api/status.ts'
 import { opOf } from './digest.ts'
 import type { StateFile } from './effects.ts'
-import { event, iso, percent, type Turn } from './turn.ts'
+import { withNewest, withoutWeights } from './owed.ts'
+import { event, iso, oneLine, percent, type Turn } from './turn.ts'
 
 /** Does this Rollout commit at all? */
 export function writesGit(turn: Turn): boolean {
@@ -29,7 +30,7 @@ export function owe(turn: Turn, draft: Draft): PendingCommit | undefined {
   const entry: PendingCommit = {
     op: opOf(turn, draft.kind),
     kind: draft.kind,
-    subject: draft.subject,
+    subject: oneLine(draft.subject),
     trailers: present({ Revision: status.canary?.revision, ...draft.trailers }),
     at: iso(now),
   }
@@ -39,7 +40,7 @@ export function owe(turn: Turn, draft: Draft): PendingCommit | undefined {
   if (draft.desired) entry.desired = draft.desired
   if (o.git.tip) entry.base = o.git.tip
   if (status.git?.accepted) entry.accept = status.git.accepted
-  status.git = { ...status.git, pending: [...(status.git?.pending ?? []), entry].slice(-50) }
+  status.git = { ...status.git, pending: withNewest(status.git?.pending ?? [], entry) }
   return entry
 }
 
@@ -47,6 +48,13 @@ export function owe(turn: Turn, draft: Draft): PendingCommit | undefined {
 export function absorbResults(turn: Turn): void {
   const { git } = turn.status
   if (!git?.pending) return
+  if (!writesGit(turn)) {
+    // Nobody is owed anything any more: the source was taken away, or is only read.
+    delete git.pending
+    delete git.message
+    git.committed = true
+    return
+  }
   const left: PendingCommit[] = []
   for (const entry of git.pending) {
     const result = turn.o.git.results[entry.op]
@@ -59,22 +67,16 @@ export function absorbResults(turn: Turn): void {
       if (result.note) event(turn, 'Warning', 'CommitIncomplete', result.note)
       // An intent's commit stays listed until the intent is carried out: that it is in Git is what lets traffic move.
       if (turn.status.step?.entering?.op === entry.op) left.push(entry)
-    } else if (
-      result &&
-      result.state !== 'Waiting' &&
-      (entry.void || result.state === 'Conflict') &&
-      entry.kind !== 'step'
-    ) {
-      event(
-        turn,
-        'Warning',
-        'NotCommitted',
-        `${entry.subject}: ${result.state === 'Conflict' ? result.message : result.problem.message}`,
-      )
+    } else if (result?.state === 'Conflict' && entry.op !== turn.status.step?.entering?.op) {
+      event(turn, 'Warning', 'NotCommitted', `${entry.subject}: ${result.message}`)
+      const rest = withoutWeights(entry)
+      if (rest) left.push(rest)
+    } else if (result?.state === 'Refused' && entry.void) {
+      event(turn, 'Warning', 'NotCommitted', `${entry.subject}: ${result.problem.message}`)
     } else {
       const reason =
         result?.state === 'Waiting' ? result.message : result?.state === 'Refused' ? result.problem.message : undefined
-      left.push({ ...entry, reason })
+      left.push({ ...entry, reason: reason && oneLine(reason) })
     }
   }
   git.pending = left.map((entry) => compact(entry))
@@ -139,7 +141,7 @@ function present(trailers: Record<string, string | undefined>): Record<string, s
   const entries = Object.entries(trailers).flatMap(([key, value]): [string, string][] =>
     value === undefined ? [] : [[key, value]],
   )
-  return Object.fromEntries(entries)
+  return Object.fromEntries(entries.map(([key, value]) => [key, oneLine(value)]))
 }
 
 function compact<T extends object>(value: T): T {

@@ -1,7 +1,18 @@
-import { owe } from './commits.ts'
+import { gitLeads, owe } from './commits.ts'
 import { closeApproval, voidIntent } from './retreat.ts'
 import { positionOf } from './steps.ts'
-import { type Decision, event, flightPair, iso, type Pair, percent, type Rule, type Turn } from './turn.ts'
+import {
+  type Decision,
+  event,
+  flightPair,
+  iso,
+  lowerWeight,
+  type Pair,
+  percent,
+  type Rule,
+  stableIsGone,
+  type Turn,
+} from './turn.ts'
 import { sameWeight } from './weights.ts'
 
 /** Somebody else's lowering may happen this often in one step before Sluice stops arguing. */
@@ -16,22 +27,16 @@ export const drift: Rule = (turn) => {
   const pair = flightPair(turn)
   if (!status.canary || !status.step || !pair) return undefined
   if (sameWeight(pair.weight, status.step.weight, pair.sum) && !(pair.uneven && pair.weight > 0)) return undefined
-  if (pair.weight > status.step.weight || pair.uneven) return raised(turn, pair)
-  return lowered(turn, pair)
+  const above = pair.weight > status.step.weight && !sameWeight(pair.weight, status.step.weight, pair.sum)
+  if (!above) return lowered(turn, pair)
+  return stableIsGone(turn) ? leftRaised(turn, pair) : raised(turn, pair)
 }
 
 function raised(turn: Turn, pair: Pair): Decision {
   const { status } = turn
   const wanted = status.step?.weight ?? 0
   const by = pair.writer?.manager ?? 'somebody'
-  turn.effects.push({
-    kind: 'setWeight',
-    stable: pair.stable,
-    canary: pair.canary,
-    weight: wanted,
-    direction: 'retreat',
-    reason: 'Drift',
-  })
+  lowerWeight(turn, pair, wanted, 'Drift')
   const message = pair.uneven
     ? `the routes did not split alike (last written by ${by}); all put back to ${percent(wanted)}`
     : `${by} raised ${status.canary?.name} to ${percent(pair.weight)}; put back to ${percent(wanted)}`
@@ -39,8 +44,24 @@ function raised(turn: Turn, pair: Pair): Decision {
   return { phase: status.paused ? 'Paused' : 'Progressing', reason: 'WeightRaised', message, requeueAfterMs: 0 }
 }
 
+/** Whoever raised it may be saving the service: stable has nobody to take the traffic back. */
+function leftRaised(turn: Turn, pair: Pair): Decision {
+  const { status } = turn
+  voidIntent(turn, true)
+  return {
+    phase: status.paused ? 'Paused' : 'Progressing',
+    reason: 'NowhereToGo',
+    message: `${pair.writer?.manager ?? 'somebody'} raised ${status.canary?.name} to ${percent(pair.weight)}; it stays there because ${status.stable?.name} has no ready pod to go back to`,
+    requeueAfterMs: 1_000,
+  }
+}
+
 function lowered(turn: Turn, pair: Pair): Decision {
   const { status, now, spec, o } = turn
+  // Lowered in one of several routes: the others follow.
+  const weight = pair.uneven ? (pair.lowest ?? 0) : pair.weight
+  const fallback = structuredClone(status)
+  if (pair.uneven) lowerWeight(turn, pair, weight, 'Drift')
   const before = status.step
   const by = pair.writer?.manager ?? 'somebody'
   const index = before?.index ?? 0
@@ -48,27 +69,30 @@ function lowered(turn: Turn, pair: Pair): Decision {
   voidIntent(turn, false)
   closeApproval(turn, `${by} lowered the weight`)
   status.step = {
-    index: positionOf(spec.steps, pair.weight, pair.sum),
-    weight: pair.weight,
+    index: positionOf(spec.steps, weight, pair.sum),
+    weight,
     since: iso(now),
     heldMs: 0,
     heldAt: iso(now),
   }
   status.lowered = { count, at: iso(now), by, index: Math.max(index, status.lowered?.index ?? 0) }
-  const message = `${by} lowered ${status.canary?.name} from ${percent(before?.weight ?? 0)} to ${percent(pair.weight)}`
+  const message = `${by} lowered ${status.canary?.name} from ${percent(before?.weight ?? 0)} to ${percent(weight)}`
   event(turn, 'Warning', 'WeightLowered', message)
-  owe(turn, {
-    kind: 'restore',
-    subject: `${o.rollout.name}: ${percent(before?.weight ?? 0)} → ${percent(pair.weight)} (${o.rollout.namespace}): lowered by ${by}`,
-    weights: { weight: pair.weight },
-    trailers: { Step: `${status.step.index}/${spec.steps.length}` },
-  })
-  if (count >= LOWERINGS || o.analysis.slis.some((sli) => sli.gap)) return contest(turn, by, count)
+  if (gitLeads(turn)) {
+    owe(turn, {
+      kind: 'restore',
+      subject: `${o.rollout.name}: ${percent(before?.weight ?? 0)} → ${percent(weight)} (${o.rollout.namespace}): lowered by ${by}`,
+      weights: { weight },
+      trailers: { Step: `${status.step.index}/${spec.steps.length}` },
+    })
+  }
+  if (count >= LOWERINGS || o.analysis.slis.some((sli) => sli.gap)) return { ...contest(turn, by, count), fallback }
   return {
     phase: 'Progressing',
     reason: 'WeightLowered',
     message: `${message}; nothing is raised before the evidence is complete and every gate has opened again`,
     requeueAfterMs: 0,
+    fallback,
   }
 }
 
@@ -81,6 +105,17 @@ export function contest(turn: Turn, by: string, count: number): Decision {
   turn.status.paused = { reason: 'WeightContested', message, at: iso(turn.now), by }
   turn.effects.push({ kind: 'notify', topic: 'paused', message })
   return { phase: 'Paused', reason: 'WeightContested', message }
+}
+
+/** A person has put the weight back in Git: nothing stands in the way any more. */
+export function unpauseAfterConflict(turn: Turn): void {
+  const { status, o } = turn
+  const { paused } = status
+  if (paused?.reason !== 'GitConflict' || !o.git.known || o.git.problem || o.git.conflict) return
+  // The branch must have moved since: a conflict that a commit met may not have been seen by the look at the branch yet.
+  if (o.git.tip === undefined || o.git.tip === paused.tip) return
+  delete status.paused
+  event(turn, 'Normal', 'Resumed', `the weight of ${status.canary?.name} in Git is as it was again`)
 }
 
 /** A person changed an owned weight in Git: theirs wins (I13). A lower one is followed at once. */
@@ -101,22 +136,23 @@ export const gitConflict: Rule = (turn) => {
   const fallback = structuredClone(status)
   voidIntent(turn, false)
   closeApproval(turn, message)
-  status.paused = { reason: 'GitConflict', message, by: conflict.author, at: iso(now), commit: conflict.commit }
+  status.paused = {
+    reason: 'GitConflict',
+    message,
+    by: conflict.author,
+    at: iso(now),
+    commit: conflict.commit,
+    ...(o.git.tip ? { tip: o.git.tip } : {}),
+  }
   event(turn, 'Warning', 'GitConflict', message)
   turn.effects.push({ kind: 'notify', topic: 'paused', message })
   if (pair && conflict.weight < pair.weight && !sameWeight(conflict.weight, pair.weight, pair.sum)) {
-    turn.effects.unshift({
-      kind: 'setWeight',
-      stable: pair.stable,
-      canary: pair.canary,
-      weight: conflict.weight,
-      direction: 'retreat',
-      reason: 'GitConflict',
-    })
+    lowerWeight(turn, pair, conflict.weight, 'GitConflict')
     status.step = {
       index: positionOf(turn.spec.steps, conflict.weight, pair.sum),
       weight: conflict.weight,
       since: iso(now),
+      over: pair.resourceVersion,
       heldMs: 0,
     }
     return {

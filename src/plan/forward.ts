@@ -9,9 +9,20 @@ import { passed } from './gates/passed.ts'
 import { ready } from './gates/ready.ts'
 import { settled } from './gates/settled.ts'
 import { window } from './gates/window.ts'
-import { endFlight, record, retreat, voidIntent } from './retreat.ts'
+import { endFlight, nowhereToGo, type Retreat, record, retreat, voidIntent } from './retreat.ts'
 import { positionOf, tooFewRequests } from './steps.ts'
-import { type Decision, epoch, event, flightPair, iso, liveWeight, percent, type Rule, type Turn } from './turn.ts'
+import {
+  type Decision,
+  epoch,
+  event,
+  flightPair,
+  iso,
+  liveWeight,
+  percent,
+  type Rule,
+  stableIsGone,
+  type Turn,
+} from './turn.ts'
 import { pointsFor, sameWeight } from './weights.ts'
 
 /** In the order in which they are looked at; approval is asked last, when all else allows. */
@@ -35,12 +46,13 @@ export const insufficientData: Rule = (turn) => {
   if (!few || o.analysis.slis.some((sli) => sli.answer !== 'Fresh')) return undefined
   if (now - epoch(step.since) - (step.suspendedMs ?? 0) < parseDuration(after)) return undefined
   if (what === 'Rollback') {
-    return retreat(turn, {
+    const why = {
       result: 'RolledBack',
       reason: 'InsufficientData',
       message: `${few.name} saw ${few.stepEvents} of ${spec.analysis.minRequests} canary requests at ${percent(step.weight)} within ${after}`,
       verdict: 'InsufficientData',
-    })
+    } satisfies Retreat
+    return stableIsGone(turn) ? nowhereToGo(turn, why) : retreat(turn, why)
   }
   if (step.index < spec.steps.length) {
     step.waived = `onInsufficientData: Proceed after ${after}`
@@ -104,15 +116,6 @@ function intend(turn: Turn, position: number): Decision {
   const from = liveWeight(turn)
   const digest = digestOf(turn, next)
   const approvedBy = next.approval ? status.approval?.by : undefined
-  if (status.approval) {
-    turn.effects.push({
-      kind: 'closeApproval',
-      name: status.approval.name,
-      state: 'Consumed',
-      reason: 'the move it allowed is being made',
-    })
-    status.approval = { ...status.approval, state: 'Consumed' }
-  }
   if (status.lowered) status.lowered.settled = true
   const entry = gitLeads(turn)
     ? owe(turn, {
@@ -148,20 +151,23 @@ function carryOut(turn: Turn): Decision {
   const entering = status.step?.entering
   if (!pair || !entering || !status.step) throw new Error('no intent to carry out')
   const next = spec.steps[entering.index - 1]
-  if (!next || digestOf(turn, next) !== entering.digest) {
-    voidIntent(turn, true)
-    return {
-      phase: 'Progressing',
-      reason: 'IntentVoid',
-      message: 'the move changed before it was made; every gate is asked again',
-      requeueAfterMs: 0,
-    }
-  }
+  if (!next || digestOf(turn, next) !== entering.digest) return giveUp(turn, 'the move changed before it was made')
   const shut = firstShut(turn, gates)
   if (shut) return wait(shut)
+  if (status.approval?.state === 'Approved') {
+    // Spent when the intent was recorded; told only now, so that a crash in between does not ask again.
+    turn.effects.push({
+      kind: 'closeApproval',
+      name: status.approval.name,
+      state: 'Consumed',
+      reason: 'the move it allowed is being made',
+    })
+    status.approval = { ...status.approval, state: 'Consumed' }
+  }
   const move = moveText(entering.from, entering.weight)
   const entry = status.git?.pending?.find((e) => e.op === entering.op)
-  if (entry) {
+  if (gitLeads(turn)) {
+    if (!entry) return giveUp(turn, 'its commit is not owed any more')
     const result = o.git.results[entering.op]
     if (result?.state !== 'Done') {
       turn.effects.push({ kind: 'commit', entry, memory: stateFile(turn) })
@@ -190,7 +196,18 @@ function carryOut(turn: Turn): Decision {
     resourceVersion: pair.resourceVersion,
   })
   enter(turn)
+  if (status.step) status.step.over = pair.resourceVersion
   return { phase: 'Progressing', reason: 'Holding', message: `moved ${move}`, fallback, requeueAfterMs: 0 }
+}
+
+function giveUp(turn: Turn, why: string): Decision {
+  voidIntent(turn, true)
+  return {
+    phase: 'Progressing',
+    reason: 'IntentVoid',
+    message: `${why}; every gate is asked again`,
+    requeueAfterMs: 0,
+  }
 }
 
 /** The weight of the intent is live: the step has been entered. */
@@ -200,7 +217,7 @@ export function enter(turn: Turn): void {
   if (!entering) return
   if (status.git?.pending)
     status.git.pending = status.git.pending.filter(
-      (e) => e.op !== entering.op || turn.o.git.results[e.op]?.state !== 'Done',
+      (e) => e.op !== entering.op || (gitLeads(turn) && turn.o.git.results[e.op]?.state !== 'Done'),
     )
   status.asks = (status.asks ?? 0) + 1
   status.step = {

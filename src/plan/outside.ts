@@ -1,8 +1,22 @@
+import type { RevisionRecord } from '../api/status.ts'
 import { errors } from '../errors.ts'
 import { owe } from './commits.ts'
-import { retreat } from './retreat.ts'
+import { isOverdue } from './gates/approval.ts'
+import { closeApproval, endFlight, nowhereToGo, type Retreat, record, retreat, voidIntent } from './retreat.ts'
 import { sameRevision } from './revision.ts'
-import { carriesTraffic, event, flightPair, iso, liveWeight, percent, type Rule, stableIsGone } from './turn.ts'
+import {
+  carriesTraffic,
+  type Decision,
+  event,
+  flightPair,
+  iso,
+  liveWeight,
+  lowerWeight,
+  percent,
+  type Rule,
+  stableIsGone,
+  type Turn,
+} from './turn.ts'
 
 /** Git may keep a deleted Rollout waiting for this long. */
 const DELETION_WAIT_MS = 600_000
@@ -13,47 +27,20 @@ export const deletion: Rule = (turn) => {
   if (!o.rollout.deleting) return undefined
   const phase = status.phase ?? 'Pending'
   if (!o.rollout.hasFinalizer) return { phase, message: status.message ?? 'being deleted' }
+  const waited = now - (o.rollout.deletedAt ?? now)
+  const patient = !o.rollout.namespaceTerminating && waited < DELETION_WAIT_MS
   if (status.canary) {
-    const canary = status.canary
-    const from = liveWeight(turn)
-    const fallback = structuredClone(status)
-    const pair = flightPair(turn)
-    if (pair && pair.weight > 0) {
-      turn.effects.push({
-        kind: 'setWeight',
-        stable: pair.stable,
-        canary: pair.canary,
-        weight: 0,
-        direction: 'retreat',
-        reason: 'Deleted',
-      })
-    }
-    const message = 'the Rollout was deleted'
-    if (status.approval)
-      turn.effects.push({ kind: 'closeApproval', name: status.approval.name, state: 'Void', reason: message })
-    owe(turn, {
-      kind: 'delete',
-      subject: `${o.rollout.name}: ${percent(from)} → 0% (${o.rollout.namespace}): deleted`,
-      weights: { weight: 0 },
-      trailers: { From: canary.revision, Verdict: 'Aborted' },
-    })
-    status.lastOutcome = { revision: canary.revision, result: 'Aborted', reason: 'Deleted', message, at: iso(now) }
-    delete status.canary
-    delete status.approval
-    delete status.paused
-    delete status.retreating
-    status.step = { index: 0, weight: 0, since: iso(now) }
+    const obstacle = retreatObstacle(turn)
+    if (!obstacle || !patient) return leave(turn, status.canary, obstacle)
     return {
       phase,
       reason: 'Deleting',
-      message: 'being deleted: traffic is back on stable, Git is being told',
-      requeueAfterMs: 0,
-      fallback,
+      message: `being deleted: traffic cannot go back yet: ${obstacle}`,
+      requeueAfterMs: Math.min(1_000, DELETION_WAIT_MS - waited),
     }
   }
   const owed = (status.git?.pending ?? []).filter((e) => !e.void)
-  const waited = now - (o.rollout.deletedAt ?? now)
-  if (owed.length > 0 && !o.rollout.namespaceTerminating && waited < DELETION_WAIT_MS) {
+  if (owed.length > 0 && patient) {
     return {
       phase,
       reason: 'Deleting',
@@ -71,6 +58,46 @@ export const deletion: Rule = (turn) => {
   }
   turn.effects.push({ kind: 'removeFinalizer' })
   return { phase, reason: 'Deleting', message: 'deleted' }
+}
+
+/** Why the canary cannot give its traffic back; nothing when it can, or when there is no route to change. */
+function retreatObstacle(turn: Turn): string | undefined {
+  if (!carriesTraffic(turn) || turn.o.traffic.problem?.reason === 'VirtualServiceMissing') return undefined
+  if (stableIsGone(turn)) return `${turn.status.stable?.name} has no ready pod to go back to`
+  if (flightPair(turn)) return undefined
+  const { problem, recorded } = turn.o.traffic
+  return problem?.message ?? (recorded?.ok === false ? recorded.problem.message : 'the route cannot be read')
+}
+
+/** Ends the rollout in flight for good: traffic goes back unless something stands in the way, and Git is told what is live. */
+function leave(turn: Turn, canary: RevisionRecord, obstacle: string | undefined): Decision {
+  const { o, status, now } = turn
+  const fallback = structuredClone(status)
+  const from = liveWeight(turn)
+  const to = obstacle ? from : 0
+  const message = 'the Rollout was deleted'
+  closeApproval(turn, message)
+  voidIntent(turn, false)
+  const pair = flightPair(turn)
+  if (!obstacle && pair && (pair.weight > 0 || pair.uneven)) lowerWeight(turn, pair, 0, 'Deleted')
+  if (obstacle)
+    event(turn, 'Warning', 'TrafficLeftBehind', `deleted while ${canary.name} has ${percent(from)}: ${obstacle}`)
+  owe(turn, {
+    kind: 'delete',
+    subject: `${o.rollout.name}: ${percent(from)} → ${percent(to)} (${o.rollout.namespace}): deleted`,
+    weights: { weight: to },
+    trailers: { From: canary.revision, Verdict: 'Aborted' },
+  })
+  record(status, { revision: canary.revision, result: 'Aborted', reason: 'Deleted', message, at: iso(now) })
+  endFlight(status)
+  status.step = { index: 0, weight: to, since: iso(now) }
+  return {
+    phase: status.phase ?? 'Pending',
+    reason: 'Deleting',
+    message: `being deleted: ${obstacle ? `${canary.name} keeps ${percent(from)}` : 'traffic is back on stable'}, Git is being told`,
+    requeueAfterMs: 0,
+    fallback,
+  }
 }
 
 /** Hands off everything, a retreat included, and loudly so. */
@@ -115,7 +142,9 @@ export const abort: Rule = (turn) => {
       requestedBy: by,
     })
   }
-  if (!approval || approval.name !== status.approval?.name || status.approval.state !== 'Pending') return undefined
+  if (!approval || approval.name !== status.approval?.name || approval.digest !== status.approval.digest)
+    return undefined
+  if (status.approval.state !== 'Pending') return undefined
   if (approval.state === 'Rejected') {
     return retreat(turn, {
       result: 'Aborted',
@@ -125,34 +154,38 @@ export const abort: Rule = (turn) => {
     })
   }
   const asked = spec.steps[status.approval.step - 1]?.approval
-  if (approval.state === 'Expired' && asked?.onExpiry === 'Reject') {
-    return retreat(turn, {
+  if (approval.state === 'Expired' && asked?.onExpiry === 'Reject' && isOverdue(turn, asked.expires)) {
+    const why = {
       result: 'Aborted',
       reason: 'ApprovalExpired',
       message: `nobody approved step ${status.approval.step} within ${asked.expires}`,
-    })
+    } satisfies Retreat
+    return carriesTraffic(turn) && stableIsGone(turn) ? nowhereToGo(turn, why) : retreat(turn, why)
   }
   return undefined
 }
 
-/** Another content is desired: this one's attempt is over. */
+/** Another content is desired: this one's attempt is over. Its workload need not be there yet. */
 export const newRevision: Rule = (turn) => {
-  const { o, status } = turn
-  if (!status.canary || !o.workload.ok || sameRevision(status.canary, o.workload.desired)) return undefined
-  if (carriesTraffic(turn) && stableIsGone(turn)) {
-    return {
-      phase: 'Progressing',
-      reason: 'NowhereToGo',
-      message: `${o.workload.desired.revision} is desired, but ${status.stable?.name} has no ready pod to go back to first`,
-      requeueAfterMs: 1_000,
-    }
-  }
-  return retreat(turn, {
+  const { status } = turn
+  const desired = otherDesired(turn)
+  if (!status.canary || !desired) return undefined
+  const why = {
     result: 'Superseded',
     reason: 'Superseded',
-    message: `${status.canary.revision} was superseded by ${o.workload.desired.revision}`,
+    message: `${status.canary.revision} was superseded by ${desired}`,
     verdict: 'Superseded',
-  })
+  } satisfies Retreat
+  return carriesTraffic(turn) && stableIsGone(turn) ? nowhereToGo(turn, why) : retreat(turn, why)
+}
+
+/** What is desired when that is neither the canary nor stable: a revision, or a name with nothing behind it. */
+function otherDesired(turn: Turn): string | undefined {
+  const { workload } = turn.o
+  const { canary, stable } = turn.status
+  if (workload.ok) return canary && !sameRevision(canary, workload.desired) ? workload.desired.revision : undefined
+  const name = workload.seen?.desired
+  return name === canary?.name || name === stable?.name ? undefined : name
 }
 
 /** Something that must be there is not, or the declaration cannot work: no forward move; guard and retreat go on. */

@@ -11,9 +11,13 @@ import type { Plan } from './effects.ts'
 import { forward, insufficientData, pause } from './forward.ts'
 import type { Observation } from './observation.ts'
 import { abort, deletion, invalid, newRevision, revert, suspension } from './outside.ts'
+import { withOwnWrite } from './own-write.ts'
 import { unfinishedRetreat } from './retreat.ts'
 import { adoption, idle, start } from './start.ts'
-import type { Decision, Rule, Turn } from './turn.ts'
+import { type Decision, oneLine, type Rule, type Turn } from './turn.ts'
+
+/** Longest spec that is kept in status. */
+const LAST_VALID_LIMIT = 32_768
 
 /** The first rule that speaks names the outcome; the order is the order of DESIGN "Which rule speaks". */
 const rules: readonly Rule[] = [
@@ -44,16 +48,17 @@ const rules: readonly Rule[] = [
  * @param now epoch milliseconds
  */
 export function plan(recorded: RolloutStatus, observation: Observation, now: number): Plan {
-  const spec = observation.spec.ok ? observation.spec.value : lastValid(recorded)
+  const o = withOwnWrite(recorded, observation, now)
+  const spec = o.spec.ok ? o.spec.value : lastValid(recorded)
   const turn: Turn = {
-    o: observation,
+    o,
     spec: spec ?? rolloutSpecOfNothing,
     now,
     status: structuredClone(recorded),
     effects: [],
   }
-  const decision = spec || observation.rollout.deleting ? decide(turn) : neverValid(observation)
-  return conclude(turn, recorded, decision)
+  const decision = spec || o.rollout.deleting ? decide(turn) : neverValid(o)
+  return conclude(turn, recorded, { ...decision, message: oneLine(decision.message) })
 }
 
 function decide(turn: Turn): Decision {
@@ -81,7 +86,7 @@ function conclude(turn: Turn, recorded: RolloutStatus, decision: Decision): Plan
   const total = turn.spec.steps.length
   if (status.canary && status.step) status.stepSummary = `${status.step.index}/${total}`
   else delete status.stepSummary
-  if (status.canary && o.spec.ok) status.lastValid = JSON.stringify(o.spec.value)
+  keepLastValid(turn)
   const measuring = status.canary !== undefined && !turn.spec.suspend && !o.rollout.deleting
   const timers = [
     decision.requeueAfterMs,
@@ -96,6 +101,18 @@ function conclude(turn: Turn, recorded: RolloutStatus, decision: Decision): Plan
     measuring,
     ...(Number.isFinite(soonest) ? { requeueAfterMs: soonest } : {}),
   }
+}
+
+/** While there is something to guard, or something owed to Git, the spec to go on with is kept. */
+function keepLastValid({ status, o }: Turn): void {
+  if (!status.canary && !status.git?.pending?.length) {
+    delete status.lastValid
+    return
+  }
+  if (!o.spec.ok) return
+  const spec = JSON.stringify(o.spec.value)
+  if (spec.length <= LAST_VALID_LIMIT) status.lastValid = spec
+  else delete status.lastValid
 }
 
 function neverValid(observation: Observation): Decision {

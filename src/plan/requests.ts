@@ -1,3 +1,4 @@
+import type { RolloutStatus } from '../api/status.ts'
 import type { RequestObservation } from './observation.ts'
 import { commitRetry } from './start.ts'
 import { event, iso, type Turn } from './turn.ts'
@@ -67,7 +68,8 @@ function resume(turn: Turn): Answer {
   if (status.paused.reason === 'GitConflict' && status.paused.commit) {
     status.git = { ...status.git, accepted: status.paused.commit }
   }
-  if (status.lowered) status.lowered = { ...status.lowered, count: 0, settled: true }
+  if (status.paused.reason === 'WeightContested' && status.lowered)
+    status.lowered = { ...status.lowered, count: 0, settled: true }
   delete status.paused
   return { result: 'Done', message: 'goes on when its gates are open' }
 }
@@ -95,7 +97,18 @@ function retry(turn: Turn, request: RequestObservation): Answer {
       message: request.revision ? `${request.revision} is not known to be bad` : 'no revision is known to be bad',
     }
   status.knownBad = marks.filter((k) => k !== mark)
+  takeBackRevert(status, mark.name)
   if (request.by) status.retriedBy = request.by
   commitRetry(turn, mark.name, mark.revision, request.by)
   return { result: 'Done', message: `${mark.revision} may be tried again` }
+}
+
+/** The rollback that took this version away may not be in Git yet: there it must not undo the retry. */
+function takeBackRevert(status: RolloutStatus, name: string): void {
+  if (!status.git?.pending) return
+  status.git.pending = status.git.pending.map((entry) => {
+    if (entry.desired?.from !== name) return entry
+    const { desired: _, ...rest } = entry
+    return rest
+  })
 }

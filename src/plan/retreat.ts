@@ -1,7 +1,20 @@
 import type { Outcome, RolloutStatus } from '../api/status.ts'
 import { errors } from '../errors.ts'
 import { evidenceLines, owe } from './commits.ts'
-import { carriesTraffic, type Decision, event, flightPair, iso, percent, type Rule, type Turn } from './turn.ts'
+import {
+  carriesTraffic,
+  type Decision,
+  event,
+  flightPair,
+  iso,
+  liveWeight,
+  lowerWeight,
+  oneLine,
+  percent,
+  type Rule,
+  stableIsGone,
+  type Turn,
+} from './turn.ts'
 
 /** Why traffic goes back, and what that makes of the canary. */
 export interface Retreat {
@@ -17,6 +30,9 @@ export interface Retreat {
 /** The prefix of the field manager of every retreat of ours; the reason follows. */
 export const RETREAT_MANAGER = 'sluice-retreat.'
 
+/** How many revisions are remembered as bad; the newest. */
+export const KNOWN_BAD_LIMIT = 20
+
 /** How soon a retreat that could not be written is tried again; the controller retries faster within one look. */
 const RETRY_MS = 500
 
@@ -24,8 +40,9 @@ const RETRY_MS = 500
  * Puts the canary's weight to 0 before anything else (I2) and, once that is done, records what came of it.
  * Needs no recorded intent; when the write fails, the decision itself is recorded, so that a restart finishes it.
  */
-export function retreat(turn: Turn, why: Retreat): Decision {
+export function retreat(turn: Turn, said: Retreat): Decision {
   const { status } = turn
+  const why = { ...said, message: oneLine(said.message) }
   const pair = flightPair(turn)
   const fallback = unfinished(turn, why)
   if (!pair && carriesTraffic(turn)) {
@@ -40,17 +57,23 @@ export function retreat(turn: Turn, why: Retreat): Decision {
       requeueAfterMs: RETRY_MS,
     }
   }
+  const decision = conclude(turn, why, pair?.weight ?? 0)
   if (pair && (pair.weight > 0 || pair.uneven)) {
-    turn.effects.push({
-      kind: 'setWeight',
-      stable: pair.stable,
-      canary: pair.canary,
-      weight: 0,
-      direction: 'retreat',
-      reason: why.reason,
-    })
+    lowerWeight(turn, pair, 0, why.reason)
+    if (status.step) status.step.over = pair.resourceVersion
   }
-  return { ...conclude(turn, why, pair?.weight ?? 0), fallback }
+  return { ...decision, fallback }
+}
+
+/** A retreat would send traffic to nobody: it stays where it is, and that is said. */
+export function nowhereToGo(turn: Turn, why: Retreat): Decision {
+  voidIntent(turn, true)
+  return {
+    phase: 'RollingBack',
+    reason: 'NowhereToGo',
+    message: `${why.message}; traffic stays at ${percent(liveWeight(turn))} because ${turn.status.stable?.name} has no ready pod to go back to`,
+    requeueAfterMs: 1_000,
+  }
 }
 
 /** The status when the weight could not be written: the decision is kept. */
@@ -108,10 +131,15 @@ function conclude(turn: Turn, why: Retreat, from: number): Decision {
         message: why.message,
         at: iso(now),
       }
-      status.knownBad = [...(status.knownBad ?? []).filter((k) => k.revision !== canary.revision), mark].slice(-20)
+      status.knownBad = [...(status.knownBad ?? []).filter((k) => k.revision !== canary.revision), mark].slice(
+        -KNOWN_BAD_LIMIT,
+      )
     }
   }
+  const { retriedBy } = status
   endFlight(status)
+  // Whoever asked for a retry while another revision was in flight is an author of what comes next.
+  if (why.result === 'Superseded' && retriedBy) status.retriedBy = retriedBy
   status.step = { index: 0, weight: 0, since: iso(now) }
   event(turn, bad ? 'Warning' : 'Normal', why.result, why.message)
   if (bad)
@@ -139,7 +167,6 @@ export function endFlight(status: RolloutStatus): void {
   delete status.retriedBy
   delete status.approval
   delete status.asks
-  delete status.lastValid
 }
 
 /** Adds an outcome to the last and to the ten that are kept. */
@@ -157,6 +184,7 @@ export function voidIntent(turn: Turn, putBack: boolean): void {
   const entering = step?.entering
   if (!step || !entering) return
   delete step.entering
+  if (turn.status.approval?.state === 'Approved') closeApproval(turn, 'the move it allowed was given up')
   turn.status.asks = (turn.status.asks ?? 0) + 1
   const entry = git?.pending?.find((e) => e.op === entering.op)
   if (!entry || !git) return
@@ -184,6 +212,8 @@ export function closeApproval(turn: Turn, reason: string): void {
 
 /** A retreat that was decided but not confirmed goes on, whatever the evidence says now. */
 export const unfinishedRetreat: Rule = (turn) => {
-  const { retreating } = turn.status
-  return retreating && turn.status.canary ? retreat(turn, retreating) : undefined
+  const { retreating, canary } = turn.status
+  if (!retreating || !canary) return undefined
+  if (retreating.result === 'RolledBack' && carriesTraffic(turn) && stableIsGone(turn)) return undefined
+  return retreat(turn, retreating)
 }

@@ -2,9 +2,11 @@ import type { RevisionRecord } from '../api/status.ts'
 import { errors } from '../errors.ts'
 import { owe, writesGit } from './commits.ts'
 import type { RevisionObservation } from './observation.ts'
+import { isBeforeOwnWrite } from './own-write.ts'
+import { KNOWN_BAD_LIMIT } from './retreat.ts'
 import { sameRevision } from './revision.ts'
 import { positionOf } from './steps.ts'
-import { type Decision, event, iso, percent, type Rule, type Turn } from './turn.ts'
+import { type Decision, event, iso, lowerWeight, percent, type Rule, stableIsGone, type Turn } from './turn.ts'
 
 /** First sight of this Rollout: who is stable? What the state file says, else initialStable, else the subset with strictly the most weight. */
 export const adoption: Rule = (turn) => {
@@ -21,6 +23,13 @@ export const adoption: Rule = (turn) => {
   const { all } = o.workload
   const memory = o.git.memory
   const fromMemory = memory?.stable && all.find((r) => r.name === memory.stable?.name)
+  if (memory?.stable && !fromMemory) {
+    return {
+      phase: 'Invalid',
+      reason: 'StableUnknown',
+      message: `Git remembers ${memory.stable.name} as stable, but no Deployment is behind it; create it, or delete the state file to start anew`,
+    }
+  }
   const chosen = fromMemory ?? initial(turn, all)
   if (!chosen) {
     const shares = Object.entries(o.traffic.shares).map(([name, share]) => `${name} ${percent(share)}`)
@@ -29,7 +38,7 @@ export const adoption: Rule = (turn) => {
   }
   status.stable = recordOf(chosen)
   if (fromMemory && memory?.stable && memory.stable.hash !== chosen.hash) status.stable.tested = false
-  status.knownBad = (memory?.knownBad ?? []).map((bad) => ({ ...bad }))
+  status.knownBad = (memory?.knownBad ?? []).slice(-KNOWN_BAD_LIMIT).map((bad) => ({ ...bad }))
   if (memory?.attempt) status.attempt = memory.attempt
   const why = fromMemory
     ? 'as Git remembers'
@@ -43,15 +52,10 @@ export const adoption: Rule = (turn) => {
 function initial(turn: Turn, all: readonly RevisionObservation[]): RevisionObservation | undefined {
   const declared = turn.spec.workload.subsets?.initialStable
   if (declared) return all.find((r) => r.name === declared)
-  const ranked = [...all].sort((a, b) => share(turn, b) - share(turn, a))
-  const [first, second] = ranked
-  return first && share(turn, first) > 0 && (second === undefined || share(turn, first) > share(turn, second))
-    ? first
-    : undefined
-}
-
-function share(turn: Turn, revision: RevisionObservation): number {
-  return turn.o.traffic.shares[revision.name] ?? 0
+  // Of all that carry traffic, also of those whose Deployment is not there (yet): none other may pass for the greatest.
+  const [first, second] = Object.entries(turn.o.traffic.shares).sort(([, a], [, b]) => b - a)
+  if (!first || first[1] <= 0 || first[1] === second?.[1]) return undefined
+  return all.find((r) => r.name === first[0])
 }
 
 /** Nothing to release, or something that must not be: the state in which a Rollout spends its life. */
@@ -89,15 +93,15 @@ function keptOut(turn: Turn, bad: { revision: string; reason: string; message?: 
   const { status, o } = turn
   const pair = o.traffic.desired
   status.step = status.step ?? { index: 0, weight: 0, since: iso(turn.now) }
-  if (pair?.ok && pair.weight > 0) {
-    turn.effects.push({
-      kind: 'setWeight',
-      stable: pair.stable,
-      canary: pair.canary,
-      weight: 0,
-      direction: 'retreat',
-      reason: 'KnownBad',
-    })
+  if (pair?.ok && pair.weight > 0 && !isBeforeOwnWrite(status, pair, turn.now)) {
+    if (stableIsGone(turn))
+      return {
+        phase: 'RolledBack',
+        reason: 'NowhereToGo',
+        message: `${bad.revision} is known to be bad and has ${percent(pair.weight)} of the traffic; it stays there because ${status.stable?.name} has no ready pod to go back to`,
+        requeueAfterMs: 1_000,
+      }
+    lowerWeight(turn, pair, 0, 'KnownBad')
     event(turn, 'Warning', 'KnownBad', `${bad.revision} had ${percent(pair.weight)} of the traffic; put back to 0%`)
   }
   if (turn.status.phase === 'RolledBack' || turn.status.phase === 'RollingBack') {
@@ -124,6 +128,13 @@ export const start: Rule = (turn) => {
     return undefined
   const pair = o.traffic.desired
   if (!pair?.ok) return undefined
+  if (isBeforeOwnWrite(status, pair, now))
+    return {
+      phase: 'Progressing',
+      reason: 'Starting',
+      message: `waits to see its own last write of the route before ${o.workload.desired.revision} starts`,
+      requeueAfterMs: 100,
+    }
   if (!o.rollout.hasFinalizer) turn.effects.push({ kind: 'addFinalizer' })
   const fallback = structuredClone(status)
   const canary = recordOf(o.workload.desired)

@@ -53,9 +53,16 @@ export function flightPair(turn: Turn): Pair | undefined {
   return pair?.ok ? pair : undefined
 }
 
-/** The share the canary really has, in percent; what was recorded when it cannot be seen. */
+/**
+ * The share the canary really has, in percent; what was recorded when it cannot be seen. A canary that is no destination of a
+ * readable route any more has none.
+ */
 export function liveWeight(turn: Turn): number {
-  return flightPair(turn)?.weight ?? turn.status.step?.weight ?? 0
+  const { traffic } = turn.o
+  const { canary, step } = turn.status
+  const readable = traffic.problem === undefined && traffic.recorded !== undefined
+  const share = canary && readable ? (traffic.shares[canary.name] ?? 0) : undefined
+  return flightPair(turn)?.weight ?? share ?? step?.weight ?? 0
 }
 
 /** Does the canary carry traffic, as far as anybody knows? */
@@ -65,21 +72,42 @@ export function carriesTraffic(turn: Turn): boolean {
 
 /** The workload behind the recorded canary, when it is there. */
 export function canaryNow(turn: Turn): RevisionObservation | undefined {
-  return turn.o.workload.ok ? turn.o.workload.canary : undefined
+  return behindRecorded(turn)?.canary
 }
 
 export function stableNow(turn: Turn): RevisionObservation | undefined {
-  return turn.o.workload.ok ? turn.o.workload.stable : undefined
+  return behindRecorded(turn)?.stable
+}
+
+/** What is behind the two recorded names; undefined when workloads could not be read. */
+export function behindRecorded(turn: Turn): { stable?: RevisionObservation; canary?: RevisionObservation } | undefined {
+  const { workload } = turn.o
+  return workload.ok ? workload : workload.seen
 }
 
 /** Nobody is ready to take the traffic that a retreat would send back. */
 export function stableIsGone(turn: Turn): boolean {
-  const stable = stableNow(turn)
-  return turn.o.workload.ok && (stable === undefined || stable.ready === 0)
+  const seen = behindRecorded(turn)
+  return seen !== undefined && (seen.stable === undefined || seen.stable.ready === 0)
 }
 
 export function event(turn: Turn, type: 'Normal' | 'Warning', reason: string, message: string): void {
-  turn.effects.push({ kind: 'event', type, reason, message })
+  turn.effects.push({ kind: 'event', type, reason, message: oneLine(message) })
+}
+
+/** Takes traffic off the canary, before anything else that this turn does (I2). */
+export function lowerWeight(turn: Turn, pair: Pair, weight: number, reason: string): void {
+  const { stable, canary } = pair
+  turn.effects.unshift({ kind: 'setWeight', stable, canary, weight, direction: 'retreat', reason })
+}
+
+/** Longest sentence in status, events and commits; people and servers may say more. */
+const LONGEST = 1_000
+
+/** What others have said, as one line of a bounded length. */
+export function oneLine(text: string): string {
+  const line = text.replaceAll(/[\s\p{Cc}\u2028\u2029]+/gu, ' ').trim()
+  return line.length > LONGEST ? `${line.slice(0, LONGEST - 1)}…` : line
 }
 
 /** A percentage as people write it: `10%`, `33.3%`. */

@@ -31,18 +31,18 @@ function observeSubsets(query: WorkloadQuery, reader: ObjectReader): WorkloadObs
   const found = findVersions(reader, { namespace: query.namespace, traffic: query.traffic, names })
   if (!found.ok) return found
   const version = found.versions.find((v) => v.name === desired)
-  if (!version) return { ok: false, problem: subsetMissing(desired, found.declaredIn, found.versions) }
   const selected = selector(reader)
   const all = found.versions.flatMap((v) => observeVersion(v, selected(v)) ?? [])
   const here = all.find((revision) => revision.name === desired)
-  if (!here) return { ok: false, problem: workloadMissing(version) }
-  return {
-    ok: true,
-    desired: here,
+  const recorded = {
     stable: all.find((revision) => revision.name === query.recordedStable),
     canary: all.find((revision) => revision.name === query.recordedCanary),
-    all,
   }
+  if (!version || !here) {
+    const problem = version ? workloadMissing(version) : subsetMissing(desired, found.declaredIn, found.versions)
+    return { ok: false, problem, seen: { desired, ...recorded } }
+  }
+  return { ok: true, desired: here, ...recorded, all }
 }
 
 interface Selected {

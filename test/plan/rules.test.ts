@@ -419,6 +419,7 @@ describe('approvals are for a digest', () => {
       })
       world.pass(3 * 60_000)
       for (const a of Object.values(world.approvals)) a.state = 'Expired'
+      world.now += 24 * 3_600_000
       world.pass(60_000)
       return world
     }

@@ -111,6 +111,8 @@ export class World {
   /** Told about every plan, and about every write of a weight by Sluice before it happens. */
   onPlan: ((decided: Plan, seen: Observation, before: RolloutStatus) => void) | undefined
   onWrite: ((effect: SetWeight, decided: Plan) => void) | undefined
+  /** Whether the last reconcile ended at an effect that failed; the controller then waits a little. */
+  failed = false
   stepStart = 0
   latest: Plan | undefined
 
@@ -264,7 +266,8 @@ export class World {
       kind: 'successRate',
       answer: this.silence ?? 'Fresh',
       ...(this.silence ? { message: 'no samples' } : {}),
-      verdict: this.silence ?? this.verdicts[name] ?? (this.breaching.has(canary) && this.weight > 0 ? 'Breach' : 'Undecided'),
+      verdict:
+        this.silence ?? this.verdicts[name] ?? (this.breaching.has(canary) && this.weight > 0 ? 'Breach' : 'Undecided'),
       good: 1000,
       bad: this.breaching.has(canary) ? 200 : 0,
       stepEvents: this.stepEvents ?? windows * 150,
@@ -323,12 +326,14 @@ export class World {
     this.latest = decided
     this.onPlan?.(decided, seen, this.status)
     let status = decided.status
+    this.failed = false
     for (const [i, effect] of decided.effects.entries()) {
       if (i === options.crashAfter) return this.crashed(decided)
       if (effect.kind === 'commit') continue
       const required = effect.kind === 'setWeight' || effect.kind === 'addFinalizer'
       if ((required && options.fails?.(effect)) || !this.perform(effect, decided)) {
         status = decided.fallback
+        this.failed = true
         break
       }
     }
@@ -359,7 +364,7 @@ export class World {
       const { requeueAfterMs } = this.reconcile(options)
       if (this.gone) return
       const same = JSON.stringify([this.status, this.resourceVersion, this.results]) === before
-      if (requeueAfterMs !== 0 && same) return
+      if ((requeueAfterMs !== 0 || this.failed) && same) return
     }
     throw new Error(`does not settle: ${this.status.message}`)
   }
@@ -446,8 +451,7 @@ export class World {
   personWrites(canary: string, weight: number): void {
     this.gitWeights[canary] = weight
     const commit = `person-${Math.round(this.now / 1000)}-${weight}`
-    this.person =
-      (this.ours[canary] ?? 0) === weight ? undefined : { canary, weight, commit, author: 'Eve' }
+    this.person = (this.ours[canary] ?? 0) === weight ? undefined : { canary, weight, commit, author: 'Eve' }
   }
 
   approve(by = 'dana'): void {

@@ -1,25 +1,32 @@
 import { parseDuration } from '../../api/duration.ts'
+import type { Step } from '../../api/rollout.ts'
+import type { RolloutStatus } from '../../api/status.ts'
 import { approvalName } from '../../approval/name.ts'
 import { evidenceLines } from '../commits.ts'
 import { digestOf } from '../digest.ts'
 import type { ApprovalQuestion } from '../effects.ts'
-import { epoch, iso, liveWeight, percent, type Turn } from '../turn.ts'
-import type { Gate } from './gate.ts'
+import { closeApproval } from '../retreat.ts'
+import { epoch, event, iso, liveWeight, percent, type Turn } from '../turn.ts'
+import type { Gate, Shut } from './gate.ts'
 
 /** People have said yes to exactly this move (I11). Asked last, when all else allows. */
 export const approval: Gate = (turn, next) => {
   const asked = next?.approval
-  if (!next || !asked) return undefined
   const { status, o } = turn
+  if (!next || !asked) {
+    closeApproval(turn, 'this move needs no approval any more')
+    return undefined
+  }
   const digest = digestOf(turn, next)
   const step = turn.spec.steps.indexOf(next) + 1
   if (status.approval && status.approval.digest !== digest) {
-    turn.effects.push({
-      kind: 'closeApproval',
-      name: status.approval.name,
-      state: 'Void',
-      reason: 'the move changed; it is asked again',
-    })
+    if (status.approval.state !== 'Consumed')
+      turn.effects.push({
+        kind: 'closeApproval',
+        name: status.approval.name,
+        state: 'Void',
+        reason: 'the move changed; it is asked again',
+      })
     delete status.approval
   }
   const seen =
@@ -28,37 +35,41 @@ export const approval: Gate = (turn, next) => {
     status.approval = { ...status.approval, state: 'Approved', by: seen.by }
     return undefined
   }
-  if (seen?.state === 'Expired' && status.approval) {
-    // onExpiry Reject was the business of the rule `abort`; here it is Hold: ask again.
-    turn.effects.push({
-      kind: 'closeApproval',
-      name: status.approval.name,
-      state: 'Void',
-      reason: 'expired; asked again',
-    })
-    status.asks = (status.asks ?? 0) + 1
-    delete status.approval
-    return {
-      reason: 'ApprovalExpired',
-      message: `nobody approved step ${step} within ${asked.expires}; it is asked again`,
-      requeueAfterMs: 0,
-    }
-  }
-  status.approval ??= {
-    name: approvalName(o.rollout.name, digest),
-    step,
-    digest,
-    state: 'Pending',
-    since: iso(turn.now),
-  }
+  if (seen?.state === 'Expired' && status.approval) return askAgain(turn, next, asked.expires)
+  const open = status.approval ?? questionOf(turn, digest, step, turn.now)
+  status.approval = open
   if (seen === undefined) turn.effects.push({ kind: 'askApproval', approval: question(turn, digest, step) })
   const who = asked.from.join(', ')
   const quorum = asked.required > 1 ? `${asked.required} of ${who}` : who
   return {
     reason: 'AwaitingApproval',
     message: `waits for approval of ${percent(liveWeight(turn))} → ${percent(next.weight)} by ${quorum}${seen?.by.length ? ` (so far: ${seen.by.join(', ')})` : ''}`,
-    requeueAfterMs: Math.max(0, epoch(status.approval.since) + parseDuration(asked.expires) - turn.now) + 1,
+    requeueAfterMs: Math.max(0, epoch(open.since) + parseDuration(asked.expires) - turn.now) + 1,
   }
+}
+
+/** Whether the open question has been open for as long as it may: its clock stands still while suspended, the clock of its object does not. */
+export function isOverdue(turn: Turn, expires: string): boolean {
+  const { approval } = turn.status
+  return approval !== undefined && turn.now - epoch(approval.since) >= parseDuration(expires)
+}
+
+/** Nobody answered in time and that does not reject, or the question's object ran out while time stood still: the next one is asked. */
+function askAgain(turn: Turn, next: Step, expires: string): Shut {
+  const { status } = turn
+  const overdue = isOverdue(turn, expires)
+  const since = overdue || !status.approval ? turn.now : epoch(status.approval.since)
+  const message = overdue
+    ? `nobody approved ${percent(liveWeight(turn))} → ${percent(next.weight)} within ${expires}; it is asked again`
+    : 'the question ran out while the Rollout was suspended; it is asked again for the time that is left'
+  closeApproval(turn, message)
+  event(turn, 'Warning', 'ApprovalExpired', message)
+  status.approval = questionOf(turn, digestOf(turn, next), turn.spec.steps.indexOf(next) + 1, since)
+  return { reason: 'ApprovalExpired', message, requeueAfterMs: 0 }
+}
+
+function questionOf(turn: Turn, digest: string, step: number, since: number): NonNullable<RolloutStatus['approval']> {
+  return { name: approvalName(turn.o.rollout.name, digest), step, digest, state: 'Pending', since: iso(since) }
 }
 
 function question(turn: Turn, digest: string, step: number): ApprovalQuestion {

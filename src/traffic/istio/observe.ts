@@ -57,7 +57,9 @@ function pairObservation(object: KubeObject, place: Place, pair: Pair, found: re
     ...pair,
     weight: Math.max(...splits.map((s) => percentOf(s.canary, s.sum))),
     sum,
-    uneven: areUneven(splits),
+    ...(areUneven(splits)
+      ? { uneven: true, lowest: Math.min(...splits.map((s) => percentOf(s.canary, s.sum))) }
+      : { uneven: false }),
     resourceVersion: object.metadata.resourceVersion ?? '',
     writer: writerOf(
       object,
