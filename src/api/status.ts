@@ -102,6 +102,7 @@ export const rolloutStatus = z
     attempt: z.int().optional().meta({ description: 'Counts the starts of rollouts.' }),
     move: z.int().optional().meta({ description: 'Counts the intents to move.' }),
     startedAt: time('When this attempt started.').optional(),
+    exposedAt: time('Since when the canary of this attempt has had traffic: its evidence begins here.').optional(),
     author: z.string().optional().meta({ description: 'Who brought the canary’s content, where Git tells.' }),
     stepSummary: z.string().optional().meta({ description: 'Step and number of steps, for tables.' }),
     step: z

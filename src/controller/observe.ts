@@ -8,7 +8,7 @@ import type { Problem } from '../errors.ts'
 import { fieldAt } from '../kube/field.ts'
 import { type KubeObject, keyOf } from '../kube/object.ts'
 import { resources } from '../kube/resources.ts'
-import type { ApprovalObservation, Observation, TrafficObservation } from '../plan/observation.ts'
+import type { AnalysisObservation, ApprovalObservation, Observation, TrafficObservation } from '../plan/observation.ts'
 import type { Context } from './context.ts'
 
 /** The finalizer that lets Sluice put traffic back before a Rollout is gone. */
@@ -52,7 +52,7 @@ export function observe(c: Context, rollout: KubeObject, status: RolloutStatus):
       recordedCanary: status.canary?.name,
     }),
     traffic: trafficOf(c, namespace, spec, status),
-    analysis: request ? c.feed.latest(keyOf(rollout), request, c.runtime.now()) : { slis: [] },
+    analysis: request ? judged(c.feed.latest(keyOf(rollout), request, c.runtime.now()), status) : { slis: [] },
     git: c.git.observe(rollout, spec, status),
     ...(approval ? { approval } : {}),
   }
@@ -105,12 +105,14 @@ export function analysisRequest(
   spec: RolloutSpec,
   status: RolloutStatus,
 ): AnalysisRequest | undefined {
-  const { stable, canary, step, startedAt, attempt } = status
+  const { stable, canary, step, startedAt, exposedAt, attempt } = status
   if (!stable || !canary || !step || !startedAt) return undefined
   return {
     key: keyOf(rollout),
-    attempt: `${rollout.metadata.uid}/${attempt ?? 0}`,
-    startedAt: Date.parse(startedAt),
+    // What is counted before the first traffic is the end of an earlier attempt, or testers: it proves that Prometheus
+    // answers, and nothing about this attempt.
+    attempt: `${rollout.metadata.uid}/${attempt ?? 0}${exposedAt ? '' : '/before'}`,
+    startedAt: Date.parse(exposedAt ?? startedAt),
     namespace: rollout.metadata.namespace ?? '',
     name: rollout.metadata.name,
     stable: { workloads: stable.workloads.map((w) => w.name), revision: stable.revision },
@@ -119,6 +121,15 @@ export function analysisRequest(
     stepSince: Date.parse(step.since),
     checkpoints: Object.fromEntries((status.analysis ?? []).map((sli) => [sli.name, sli.checkpoint])),
   }
+}
+
+/** Requests that were counted before the canary had traffic convict nobody. */
+function judged(analysis: AnalysisObservation, status: RolloutStatus): AnalysisObservation {
+  if (status.exposedAt) return analysis
+  const slis = analysis.slis.map((sli) =>
+    sli.kind !== 'query' && sli.verdict === 'Breach' ? { ...sli, verdict: 'Undecided' as const } : sli,
+  )
+  return { ...analysis, slis }
 }
 
 function approvalOf(c: Context, namespace: string, status: RolloutStatus): ApprovalObservation | undefined {

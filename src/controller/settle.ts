@@ -55,6 +55,6 @@ function leftOpen(c: Context, { ref, decided }: Work): string[] {
 /** Whether nothing can come of an answer any more. A question whose asking was not recorded yet is none of these. */
 function isPast({ name, spec }: Approval, { canary, step, approval }: RolloutStatus): boolean {
   if (!canary || spec.revision !== canary.revision) return true
-  if (approval && approval.name !== name) return true
+  if (approval) return approval.name !== name || approval.state === 'Consumed'
   return spec.step <= (step?.entering?.index ?? step?.index ?? 0)
 }

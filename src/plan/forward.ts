@@ -220,6 +220,7 @@ export function enter(turn: Turn): void {
       (e) => e.op !== entering.op || (gitLeads(turn) && turn.o.git.results[e.op]?.state !== 'Done'),
     )
   status.asks = (status.asks ?? 0) + 1
+  status.exposedAt ??= entering.at
   status.step = {
     index: entering.index,
     weight: entering.weight,

@@ -158,6 +158,7 @@ function conclude(turn: Turn, why: Retreat, from: number): Decision {
 export function endFlight(status: RolloutStatus): void {
   delete status.canary
   delete status.startedAt
+  delete status.exposedAt
   delete status.author
   delete status.lowered
   delete status.unreadySince

@@ -141,6 +141,7 @@ export const start: Rule = (turn) => {
   status.canary = canary
   status.attempt = (status.attempt ?? 0) + 1
   status.startedAt = iso(now)
+  if (pair.weight > 0) status.exposedAt = iso(now)
   if (o.git.author) status.author = o.git.author
   status.step = {
     index: positionOf(spec.steps, pair.weight, pair.sum),
