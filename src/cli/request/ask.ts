@@ -44,7 +44,7 @@ export async function askController(asking: Asking): Promise<string> {
   const requester = await nameOf(cluster)
   const id = randomUUID()
   const current = verb === 'abort' ? seen : await untilAnswered(asking, seen, deadline)
-  await write(asking, current, makeRequest(verb, details, id), requester)
+  await write(asking, current, { details, id, requester })
   if (waitMs === 0) return `Asked to ${verb} ${place}; not waiting for the answer.`
 
   for (;;) {
@@ -81,14 +81,20 @@ async function untilAnswered({ cluster, runtime }: Asking, seen: Rollout, deadli
 }
 
 /** Patches exactly the version that was read; somebody else's write in between is read again and the aim taken anew. */
-async function write(asking: Asking, from: Rollout, request: string, requester: string | undefined): Promise<void> {
-  const { cluster, runtime, verb } = asking
-  const revision = from.status.canary?.revision
+async function write(
+  { cluster, runtime, verb }: Asking,
+  from: Rollout,
+  request: { details: RequestDetails; id: string; requester: string | undefined },
+): Promise<void> {
+  const { details, id, requester } = request
+  const value = makeRequest(verb, details, id)
+  const annotations = { [requestAnnotation]: value, [requesterAnnotation]: requester ?? null }
+  const key = { namespace: from.namespace, name: from.name }
   for (let attempt = 1, rollout = from; ; attempt++) {
+    if (verb !== 'retry' && rollout.status.canary?.revision !== details.revision)
+      throw failed(`${key.namespace}/${key.name}: another revision is being rolled out since you looked`)
     const { uid, resourceVersion } = rollout.object.metadata
-    const annotations = { [requestAnnotation]: request, [requesterAnnotation]: requester ?? null }
     const body = { metadata: { uid, resourceVersion, annotations } }
-    const key = { namespace: rollout.namespace, name: rollout.name }
     try {
       await cluster.client.patch(resources.rollouts, key, { type: 'merge', body }, { fieldManager: 'sluice-cli' })
       return
@@ -97,8 +103,6 @@ async function write(asking: Asking, from: Rollout, request: string, requester: 
     }
     await runtime.sleep(runtime.random() * 100)
     rollout = await findRollout(cluster, rollout)
-    if (verb !== 'retry' && rollout.status.canary?.revision !== revision)
-      throw failed(`${rollout.namespace}/${rollout.name}: another revision is being rolled out since you looked`)
   }
 }
 
