@@ -17,6 +17,8 @@ export interface Idleness {
   syncedMs: number
   /** Requests other than watches until it went quiet. */
   settling: number
+  /** Of those, writes. */
+  writes: number
   /** Requests while idle, counted by the servers. */
   idleSeconds: number
   requests: number
@@ -39,6 +41,7 @@ export interface IdleResult {
 
 /** No request for so long: what there was to do is done. */
 const QUIET_MS = 1_500
+const READS = ['get', 'list', 'watch']
 
 /** Runs the controller as its own process over so many Rollouts of which nothing is desired. */
 export async function measureIdle(options: { rollouts: number; idleSeconds: number }): Promise<IdleResult> {
@@ -73,6 +76,7 @@ export async function measureIdle(options: { rollouts: number; idleSeconds: numb
         return {
           syncedMs: controller.syncedMs,
           settling: before,
+          writes: records.slice(0, from).filter((record) => !READS.includes(record.verb)).length,
           idleSeconds: options.idleSeconds,
           requests: during.filter((record) => record.verb !== 'watch').length,
           watches: during.filter((record) => record.verb === 'watch').length,
