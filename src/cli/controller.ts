@@ -1,6 +1,5 @@
 import { Command } from 'commander'
 import { type ControllerFlags, controllerConfig, kubeEnv } from '../config.ts'
-import { loadKubeconfig } from '../kube/kubeconfig.ts'
 import { systemRuntime } from '../runtime.ts'
 import type { CommandFactory } from './command.ts'
 import { untilStopped } from './signals.ts'
@@ -21,9 +20,10 @@ export const controllerCommand: CommandFactory = (exit) =>
     .option('--work-dir <folder>', 'where clones of repositories are kept')
     .option('--leader-elect', 'hold a Lease while acting; the default inside a cluster')
     .action(async (flags: ControllerFlags) => {
-      const [{ createLogger }, { startController }] = await Promise.all([
+      const [{ createLogger }, { startController }, { loadKubeconfig }] = await Promise.all([
         import('../controller/log.ts'),
         import('../controller/manager.ts'),
+        import('../kube/kubeconfig.ts'),
       ])
       const config = controllerConfig(flags)
       const log = createLogger(config.logLevel)

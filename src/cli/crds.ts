@@ -1,8 +1,8 @@
 import { Command } from 'commander'
-import { crdFiles } from '../api/crd.ts'
 import type { CommandFactory } from './command.ts'
 
-export const crdsCommand: CommandFactory = () =>
-  new Command('crds').description('print the CustomResourceDefinitions, for kubectl apply -f -').action(() => {
-    process.stdout.write(`${Object.values(crdFiles()).join('---\n')}`)
+export const crdsCommand: CommandFactory = (_exit, terminal) =>
+  new Command('crds').description('print the CustomResourceDefinitions, for kubectl apply -f -').action(async () => {
+    const { crdFiles } = await import('../api/crd.ts')
+    terminal.out(Object.values(crdFiles()).join('---\n'))
   })

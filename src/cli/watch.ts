@@ -1,15 +1,14 @@
-import { Command, InvalidArgumentError } from 'commander'
-import { parseDuration } from '../api/duration.ts'
+import { Command } from 'commander'
 import { type ClusterFlags, clusterOptions, type RolloutName, rolloutName, withCluster } from './cluster.ts'
 import type { CommandFactory } from './command.ts'
 import { refuseTwoNamespaces } from './usage.ts'
 
-/** Flags of `watch`, as commander gives them; the timeout in milliseconds. */
+/** Flags of `watch`, as commander gives them. */
 export interface WatchFlags extends ClusterFlags {
   allNamespaces?: boolean
   revision?: string
   exitCode?: boolean
-  timeout?: number
+  timeout?: string
 }
 
 /** What `watch --exit-code` answers, besides 0 (promoted) and 1 (it could not be watched). */
@@ -39,21 +38,31 @@ export const watchCommand: CommandFactory = (exit, terminal) =>
     .option('-A, --all-namespaces', 'of every namespace')
     .option('--revision <revision>', 'end when this revision has come to its end')
     .option('--exit-code', 'tell by the exit code how it ended; without --revision for the one that is tried now')
-    .option('--timeout <duration>', 'end after this long, for example 30m', duration)
+    .option('--timeout <duration>', 'end after this long, for example 30m')
     .addHelpText('after', help)
     .action(async (named: RolloutName | undefined, flags: WatchFlags, command: Command) => {
       refuseTwoNamespaces(command, named, flags)
       if (!named && (flags.revision !== undefined || flags.exitCode))
         command.error('error: --revision and --exit-code need the name of one Rollout')
+      const timeoutMs = flags.timeout === undefined ? undefined : await milliseconds(flags.timeout, command)
       const { watch } = await import('./watch/watch.ts')
-      const ended = await withCluster(flags, terminal, (cluster) => watch({ cluster, terminal, named, flags }))
+      const ended = await withCluster(flags, terminal, (cluster) =>
+        watch({ cluster, terminal, named, flags, timeoutMs }),
+      )
       if (ended === 'TimedOut' || flags.exitCode) exit(watchExitCodes[ended])
     })
 
-function duration(text: string): number {
+const LONGEST_MS = 14 * 86_400_000
+
+/** Milliseconds of `--timeout`; ends the command with a usage error where it is no duration. */
+async function milliseconds(text: string, command: Command): Promise<number> {
+  const { parseDuration } = await import('../api/duration.ts')
   try {
-    return parseDuration(text)
-  } catch {
-    throw new InvalidArgumentError('Give a duration, for example 90s, 30m or 1h30m.')
-  }
+    const ms = parseDuration(text)
+    // Timers count in 31 bits: 24 days.
+    if (ms <= LONGEST_MS) return ms
+  } catch {}
+  return command.error(
+    `error: --timeout: ${JSON.stringify(text)} is not a duration of at most 14d, for example 90s or 30m`,
+  )
 }

@@ -140,6 +140,7 @@ test('what cannot be watched is said at once', async () => {
   })
   expect((await world.sluice(['watch', '--exit-code'])).code).toBe(2)
   expect((await world.sluice(['watch', 'shop/checkout', '--timeout', 'soon'])).code).toBe(2)
+  expect((await world.sluice(['watch', 'shop/checkout', '--timeout', '30d'])).code).toBe(2)
   world.setStatus('checkout', statuses.Healthy)
   expect((await world.sluice(['watch', 'shop/checkout', '--exit-code'])).err).toContain(
     'name what to wait for with --revision',

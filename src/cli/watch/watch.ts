@@ -14,6 +14,7 @@ export interface Watching {
   terminal: Terminal
   named: RolloutName | undefined
   flags: WatchFlags
+  timeoutMs: number | undefined
 }
 
 /** Why a watch ended; `Promoted` also where nobody waits for a revision. */
@@ -24,7 +25,7 @@ export type Ended = Ending['kind'] | 'TimedOut'
  * A connection that breaks is made again, and said so.
  * @throws {SluiceError} when the Rollout is not there or is deleted; {KubeError} when the cluster cannot be watched
  */
-export async function watch({ cluster, terminal, named, flags }: Watching): Promise<Ended> {
+export async function watch({ cluster, terminal, named, flags, timeoutMs }: Watching): Promise<Ended> {
   const { runtime } = terminal
   // Read once by itself: what is wrong with name, rights or connection is said now, and not retried for ever.
   const first = named ? await findRollout(cluster, named) : undefined
@@ -91,8 +92,8 @@ export async function watch({ cluster, terminal, named, flags }: Watching): Prom
   }
 
   const ignore = () => {}
-  if (flags.timeout !== undefined) {
-    runtime.sleep(flags.timeout, over.signal).then(() => {
+  if (timeoutMs !== undefined) {
+    runtime.sleep(timeoutMs, over.signal).then(() => {
       if (wanted !== undefined) view.note(`${wanted} has not come to its end in time`)
       ended.resolve('TimedOut')
     }, ignore)
