@@ -342,7 +342,6 @@ describe('weights in Git end as they are live', () => {
     expect(world.status).toMatchObject({ phase: 'Paused', paused: { reason: 'GitConflict' } })
     world.now += 60_000
     world.personWrites('v2', 10)
-    world.gitCommits++
     world.pass(10 * 60_000)
     expect(world.weightsOf('v2')).toEqual([10, 50, 100])
   })

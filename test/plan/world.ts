@@ -84,6 +84,8 @@ export class World {
   log: ModelCommit[] = []
   /** What the manifest in Git says each canary gets, what Sluice wrote there last, and a person's commit that differs. */
   gitWeights: Record<string, number> = {}
+  /** The points in the manifest. */
+  gitPoints: Record<string, number>
   ours: Record<string, number> = {}
   person: { canary: string; weight: number; commit: string; author: string } | undefined
   gitConflict: Observation['git']['conflict']
@@ -108,8 +110,12 @@ export class World {
   looked = true
   /** A watch that lags: what `observe` sees of the route until it catches up. */
   cached: Pick<World, 'points' | 'writer' | 'resourceVersion'> | undefined
+  /** What happens to the next reconcile, besides what its caller asks for. */
+  mishap: (() => Mishap) | undefined
   /** Told about every plan, and about every write of a weight by Sluice before it happens. */
   onPlan: ((decided: Plan, seen: Observation, before: RolloutStatus) => void) | undefined
+  onTime: ((ms: number) => void) | undefined
+  requests = 0
   onWrite: ((effect: SetWeight, decided: Plan) => void) | undefined
   /** Whether the last reconcile ended at an effect that failed; the controller then waits a little. */
   failed = false
@@ -121,6 +127,7 @@ export class World {
     points: Record<string, number> = { v1: 100, v2: 0, v3: 0, v4: 0 },
   ) {
     this.points = points
+    this.gitPoints = { ...points }
     this.spec = rolloutSpec.parse({
       workload: { subsets: { desired: 'v1' } },
       traffic: { istio: { virtualService: { name: 'my-app' } } },
@@ -320,7 +327,8 @@ export class World {
   }
 
   /** One reconcile: look, decide, act, record, hand commits over. */
-  reconcile(options: Mishap = {}): Plan {
+  reconcile(asked: Mishap = {}): Plan {
+    const options = { ...this.mishap?.(), ...asked }
     const seen = this.observe()
     const decided = plan(this.status, seen, this.now)
     this.latest = decided
@@ -374,9 +382,31 @@ export class World {
     const end = this.now + ms
     while (this.now < end) {
       this.settle(options)
-      this.now = Math.min(end, this.now + 15_000)
+      if (this.gone) return
+      this.advance(Math.min(end - this.now, 15_000))
     }
-    this.settle(options)
+    if (!this.gone) this.settle(options)
+  }
+
+  /** Time passes and nobody looks. */
+  advance(ms: number): void {
+    this.onTime?.(ms)
+    this.now += ms
+  }
+
+  /** A person makes a request. */
+  ask(verb: RequestObservation['verb'], rest: Partial<RequestObservation>): void {
+    this.request = { id: String(++this.requests), verb, by: 'dana', ...rest }
+  }
+
+  /** A process that is not the leader any more, and has not noticed: it plans from what was recorded, and gets one write done. */
+  deposed(): void {
+    const decided = plan(this.status, this.observe(), this.now)
+    const [move] = decided.effects.filter((e) => e.kind === 'setWeight')
+    if (move) {
+      this.onWrite?.(move, decided)
+      this.route(move)
+    }
   }
 
   perform(effect: Effect, decided: Plan): boolean {
@@ -439,7 +469,7 @@ export class World {
       ...(desired ? { desired } : {}),
     })
     if (weights) {
-      this.gitWeights[weights.canary] = weights.weight
+      this.writeGit(weights.stable, weights.canary, weights.weight)
       this.ours[weights.canary] = weights.weight
       if (person?.canary === weights.canary) this.person = undefined
     }
@@ -449,9 +479,15 @@ export class World {
 
   /** A person writes the canary's weight into the manifest in Git; what Sluice wrote there last is no conflict. */
   personWrites(canary: string, weight: number): void {
-    this.gitWeights[canary] = weight
-    const commit = `person-${Math.round(this.now / 1000)}-${weight}`
+    this.writeGit(this.status.stable?.name ?? 'v1', canary, weight)
+    const commit = `person-${++this.gitCommits}`
     this.person = (this.ours[canary] ?? 0) === weight ? undefined : { canary, weight, commit, author: 'Eve' }
+  }
+
+  writeGit(stable: string, canary: string, weight: number): void {
+    this.gitWeights[canary] = weight
+    const points = pointsFor(weight, (this.gitPoints[stable] ?? 0) + (this.gitPoints[canary] ?? 0))
+    if (points.ok) Object.assign(this.gitPoints, { [stable]: points.stable, [canary]: points.canary })
   }
 
   approve(by = 'dana'): void {
