@@ -15,6 +15,7 @@ import { systemRuntime as runtime } from '../../src/runtime.ts'
 import type { ResourceRef } from '../../src/sandbox/apiserver/index.ts'
 import { type GitRemote, startGitRemote } from '../../src/sandbox/git/remote.ts'
 import { type Load, startLoad } from '../../src/sandbox/mesh/index.ts'
+import { type SandboxPrometheus, startPrometheus } from '../../src/sandbox/prometheus/server.ts'
 import { CONTROLLER_USER, type Sandbox, startSandbox } from '../../src/sandbox/sandbox.ts'
 import {
   deploymentOf,
@@ -73,6 +74,8 @@ export interface SceneOptions {
   git?: Record<string, unknown>
   /** Files of the repository instead of the usual ones. */
   files?: Record<string, string>
+  /** A Prometheus of its own, whose faults disturb nobody else. */
+  ownPrometheus?: boolean
   /** Do not wait for the Rollout to become Healthy. */
   asleep?: boolean
 }
@@ -81,6 +84,7 @@ export interface SceneOptions {
 export interface Scene {
   namespace: string
   load: Load | undefined
+  prometheus: SandboxPrometheus
   remote: GitRemote
   developer: Developer
   status(): RolloutStatus
@@ -176,13 +180,22 @@ export async function openStage(options: { rbac?: boolean } = {}): Promise<Stage
       for (const unsubscribe of unsubscribes) unsubscribe()
     })
 
+    let { prometheus } = sandbox
+    let given = o.rollout
+    if (o.ownPrometheus) {
+      // Both reporters of this namespace's pods, and of its clients.
+      const targets = () => sandbox.mesh.targets().filter((target) => JSON.stringify(target.labels).includes(namespace))
+      prometheus = await startPrometheus({ targets, scrapeIntervalMs: 1_000, runtime })
+      stops.push(() => prometheus.stop())
+      given = { ...given, analysis: { prometheus: { url: prometheus.url }, ...given?.analysis } }
+    }
     storage.create(refs.namespaces, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } })
     const app = [
       ...versions.map((version): [ResourceRef, KubeObject] => [refs.deployments, deploymentOf(namespace, version)]),
       [refs.services, serviceOf(namespace)],
       [refs.destinationRules, destinationRuleOf(namespace, names)],
       [refs.virtualServices, virtualServiceOf(namespace, weights, o.route)],
-      [refs.rollouts, rolloutOf(namespace, o.git ? { ...o.rollout, source: 'config' } : o.rollout)],
+      [refs.rollouts, rolloutOf(namespace, o.git ? { ...given, source: 'config' } : given)],
     ] satisfies [ResourceRef, KubeObject][]
     if (o.git) {
       const usual = Object.fromEntries(
@@ -209,6 +222,7 @@ export async function openStage(options: { rbac?: boolean } = {}): Promise<Stage
     const self: Scene = {
       namespace,
       load,
+      prometheus,
       remote,
       developer,
       status: () => (present?.status ?? {}) as RolloutStatus,
