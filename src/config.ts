@@ -17,6 +17,8 @@ export interface ControllerConfig {
   leaderElection: boolean
   /** Namespace of the Lease. */
   leaseNamespace: string
+  /** Others take over this long after the leader's last sign of life, milliseconds; whole seconds. */
+  leaseMs: number
   identity: string
   /** How often evidence is written to status while nothing else changes, milliseconds. */
   checkpointMs: number
@@ -82,6 +84,7 @@ export function controllerConfig(flags: ControllerFlags = {}, env: Env = environ
     workDir: flags.workDir ?? env.SLUICE_WORK_DIR ?? `${env.TMPDIR ?? '/tmp'}/sluice`,
     leaderElection: flags.leaderElect ?? (env.SLUICE_LEADER_ELECT ? env.SLUICE_LEADER_ELECT === 'true' : inCluster),
     leaseNamespace: env.SLUICE_LEASE_NAMESPACE ?? env.POD_NAMESPACE ?? 'sluice-system',
+    leaseMs: Number(env.SLUICE_LEASE_SECONDS ?? 15) * 1000,
     identity: env.POD_NAME ?? hostname(),
     checkpointMs: Number(env.SLUICE_CHECKPOINT_SECONDS ?? 60) * 1000,
     slack: {

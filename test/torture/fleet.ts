@@ -1,0 +1,151 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { textAt } from '../../src/kube/field.ts'
+import { systemRuntime as runtime } from '../../src/runtime.ts'
+import type { Sandbox } from '../../src/sandbox/sandbox.ts'
+
+const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+const LEASES = { group: 'coordination.k8s.io', plural: 'leases' }
+const NAMESPACES = { group: '', plural: 'namespaces' }
+const LEASE_NAMESPACE = 'sluice-system'
+/** Others take over after this long. */
+const LEASE_SECONDS = 2
+
+/** Controllers as a cluster runs them: each a process of its own, started again whenever it ends. */
+export interface Fleet {
+  /** How often a process was started, and how often one was killed. */
+  readonly starts: number
+  readonly kills: number
+  /** SIGKILL to the process that acts now: the holder of the lease, or the only one. */
+  killLeader(): void
+  /** SIGKILL to all of them. */
+  killAll(): void
+  /** Stops the leader's clock for a while, as a machine that swaps does: it wakes up deposed. */
+  freezeLeader(ms: number): void
+  /** The file that names the processes, for hooks that kill. */
+  pidFile: string
+  /** The newest lines of the logs, oldest first. */
+  log(): string[]
+  stop(): Promise<void>
+}
+
+export interface FleetOptions {
+  sandbox: Sandbox
+  dir: string
+  controllers: number
+  /** Whether the n-th start of a controller finds the clone of the one before, as a restarted container does, or none, as a moved pod. */
+  keepsWork?: (start: number) => boolean
+  onEvent?: (what: string) => void
+}
+
+/** Starts the controllers; they lead by lease when there is more than one. */
+export async function startFleet(options: FleetOptions): Promise<Fleet> {
+  const { sandbox, dir, controllers, keepsWork = () => true, onEvent } = options
+  const { storage } = sandbox.api
+  const pidFile = join(dir, 'controllers.pid')
+  const running = new Map<number, ChildProcess>()
+  const lines: string[] = []
+  const work: number[] = Array.from({ length: controllers }, () => 0)
+  let starts = 0
+  let kills = 0
+  let stopping = false
+  if (controllers > 1)
+    storage.create(NAMESPACES, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: LEASE_NAMESPACE } })
+
+  function start(index: number): void {
+    starts++
+    if (!keepsWork(starts)) work[index] = starts
+    const child = spawn(
+      process.execPath,
+      [
+        MAIN,
+        'controller',
+        ...['--kubeconfig', sandbox.controllerKubeconfig],
+        ...['--prometheus', sandbox.prometheus.url],
+        ...['--listen', '127.0.0.1:0'],
+        ...['--work-dir', join(dir, `work-${index}-${work[index]}`)],
+        ...(controllers > 1 ? ['--leader-elect'] : []),
+      ],
+      {
+        stdio: ['ignore', 'ignore', 'pipe'],
+        env: {
+          PATH: process.env.PATH,
+          HOME: dir,
+          POD_NAME: `controller-${index}`,
+          SLUICE_LEASE_NAMESPACE: LEASE_NAMESPACE,
+          SLUICE_LEASE_SECONDS: String(LEASE_SECONDS),
+          SLUICE_CHECKPOINT_SECONDS: '1',
+          // People are never reached; that must not matter.
+          SLUICE_WEBHOOK_URL: 'http://127.0.0.1:9/down',
+        },
+      },
+    )
+    running.set(index, child)
+    writeFileSync(pidFile, [...running.values()].map((each) => each.pid).join(' '))
+    if (child.stderr)
+      createInterface({ input: child.stderr }).on('line', (line) => {
+        lines.push(`${index}#${child.pid} ${line}`)
+        if (lines.length > 4_000) lines.splice(0, 1_000)
+      })
+    child.once('exit', (code, signal) => {
+      if (running.get(index) === child) running.delete(index)
+      if (signal !== 'SIGKILL') onEvent?.(`controller ${index} ended with ${code ?? signal}`)
+      if (!stopping) start(index)
+    })
+  }
+
+  function leader(): ChildProcess | undefined {
+    if (controllers === 1) return running.get(0)
+    const lease = storage.get(LEASES, { namespace: LEASE_NAMESPACE, name: 'sluice' })
+    const holder = textAt(lease, 'spec', 'holderIdentity')
+    const found = /^controller-(\d+)_/.exec(holder ?? '')
+    return found ? running.get(Number(found[1])) : undefined
+  }
+
+  function kill(child: ChildProcess | undefined): void {
+    if (!child || child.exitCode !== null || child.signalCode !== null || child.killed) return
+    kills++
+    child.kill('SIGKILL')
+    onEvent?.('controller killed')
+  }
+
+  const killEverybody = () => {
+    stopping = true
+    for (const child of running.values()) child.kill('SIGKILL')
+  }
+  process.once('exit', killEverybody)
+  await mkdir(dir, { recursive: true })
+  for (let i = 0; i < controllers; i++) start(i)
+
+  return {
+    get starts() {
+      return starts
+    },
+    get kills() {
+      return kills
+    },
+    pidFile,
+    killLeader: () => kill(leader()),
+    killAll: () => {
+      for (const child of running.values()) kill(child)
+    },
+    freezeLeader(ms) {
+      const child = leader()
+      if (!child) return
+      child.kill('SIGSTOP')
+      onEvent?.(`leader frozen for ${ms} ms`)
+      void runtime.sleep(ms).then(() => child.kill('SIGCONT'))
+    },
+    log: () => lines.slice(),
+    async stop() {
+      process.removeListener('exit', killEverybody)
+      const ended = [...running.values()].map((child) => new Promise((resolve) => child.once('exit', resolve)))
+      killEverybody()
+      await Promise.all(ended)
+    },
+  }
+}
