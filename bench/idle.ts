@@ -31,6 +31,7 @@ function row(start: string[], idleness: Idleness): string[] {
   return [
     ...start,
     `${(idleness.rssBytes / 1e6).toFixed(0)} MB`,
+    `${(idleness.heapBytes / 1e6).toFixed(0)} MB`,
     `${(idleness.syncedMs / 1000).toFixed(1)} s`,
     `${idleness.settling} (${idleness.writes})`,
     String(idleness.requests),
@@ -47,6 +48,7 @@ console.log(
       'start',
       'Healthy',
       'RSS',
+      'of it heap',
       'synced after',
       'requests (writes) until quiet',
       'requests idle',

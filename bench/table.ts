@@ -41,7 +41,7 @@ export function percent(share: number): string {
 
 function widen(needed: number[], head: string[], spare: number): number[] {
   const widths = [...needed]
-  let left = spare
+  let left = Math.max(0, spare)
   for (const [i, name] of head.entries()) {
     const more = Math.min(left, Math.max(0, name.length - widths[i]!))
     widths[i]! += more

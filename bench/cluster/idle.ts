@@ -28,6 +28,8 @@ export interface Idleness {
   seen: string[]
   /** Resident memory at the end, bytes. */
   rssBytes: number
+  /** Of it, JavaScript objects that are in use or not collected yet. */
+  heapBytes: number
 }
 
 export interface IdleResult {
@@ -83,6 +85,7 @@ export async function measureIdle(options: { rollouts: number; idleSeconds: numb
           queries: prometheus.asked() - queriesBefore,
           seen: [...new Set(during.map((record) => `${record.verb} ${record.path}`))],
           rssBytes: metrics.get('process_resident_memory_bytes') ?? Number.NaN,
+          heapBytes: metrics.get('nodejs_heap_size_used_bytes') ?? Number.NaN,
         }
       } finally {
         unsubscribe()
