@@ -112,6 +112,7 @@ export function unpauseAfterConflict(turn: Turn): void {
   const { status, o } = turn
   const { paused } = status
   if (paused?.reason !== 'GitConflict' || !o.git.known || o.git.problem || o.git.conflict) return
+  if (paused.commit === status.git?.accepted) return
   // The branch must have moved since: a conflict that a commit met may not have been seen by the look at the branch yet.
   if (o.git.tip === undefined || o.git.tip === paused.tip) return
   delete status.paused
@@ -148,6 +149,8 @@ export const gitConflict: Rule = (turn) => {
   turn.effects.push({ kind: 'notify', topic: 'paused', message })
   if (pair && conflict.weight < pair.weight && !sameWeight(conflict.weight, pair.weight, pair.sum)) {
     lowerWeight(turn, pair, conflict.weight, 'GitConflict')
+    // Git says what is live again: what Sluice writes there later is no conflict with this person any more.
+    status.git = { ...status.git, accepted: conflict.commit }
     status.step = {
       index: positionOf(turn.spec.steps, conflict.weight, pair.sum),
       weight: conflict.weight,

@@ -188,7 +188,7 @@ function happen(world: World, c: Command, declared: Setup): void {
       world.desire(c.name)
       return
     case 'content':
-      world.contents[c.name] = `${c.to}-${world.contents[c.name]?.slice(-8)}`
+      world.contents[c.name] += c.to
       return
     case 'touch':
       world.generation++

@@ -116,6 +116,8 @@ export class World {
   onPlan: ((decided: Plan, seen: Observation, before: RolloutStatus) => void) | undefined
   onTime: ((ms: number) => void) | undefined
   requests = 0
+  /** Weights that were not written because a person's stand in Git. */
+  unsaid = 0
   onWrite: ((effect: SetWeight, decided: Plan) => void) | undefined
   /** Whether the last reconcile ended at an effect that failed; the controller then waits a little. */
   failed = false
@@ -147,17 +149,19 @@ export class World {
     this.generation++
   }
 
+  private hashed = new Map<string, ReturnType<typeof revisionOf>>()
+
   revision(name: string): RevisionObservation {
-    const template = {
-      spec: {
-        containers: [{ name: 'app', image: `my-app:${name}`, env: [{ name: 'CONTENT', value: this.contents[name] }] }],
-      },
-    }
-    const generation = (this.contents[name] ?? '').length
+    const content = this.contents[name] ?? ''
+    const image = `my-app:${name}`
+    const template = { spec: { containers: [{ name: 'app', image, env: [{ name: 'CONTENT', value: content }] }] } }
+    const workload = { name: `my-app-${name}`, uid: `uid-${name}`, generation: content.length, template }
+    const known = this.hashed.get(`${name}/${content}`) ?? revisionOf(name, [workload])
+    this.hashed.set(`${name}/${content}`, known)
     return {
-      ...(this.rolling === name ? { rolling: `Deployment my-app-${name} is still rolling` } : {}),
-      ...revisionOf(name, [{ name: `my-app-${name}`, uid: `uid-${name}`, generation, template }]),
+      ...known,
       ...(this.pods[name] ?? { replicas: 0, ready: 0 }),
+      ...(this.rolling === name ? { rolling: `Deployment my-app-${name} is still rolling` } : {}),
     }
   }
 
@@ -457,8 +461,10 @@ export class World {
     const { weights, desired } = entry
     const { person } = this
     if (weights && person && person.canary === weights.canary && person.commit !== entry.accept) {
-      if (person.weight !== weights.weight)
+      if (person.weight !== weights.weight) {
+        if (entry.kind !== 'step') this.unsaid++
         return { ...person, state: 'Conflict', message: `${person.author} set the weight` }
+      }
     }
     this.log.push({
       op: entry.op,
