@@ -1,4 +1,4 @@
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import { type ClusterFlags, clusterOptions, type RolloutName, rolloutName, withCluster } from './cluster.ts'
 import type { CommandFactory } from './command.ts'
 import { refuseTwoNamespaces } from './usage.ts'
@@ -9,6 +9,7 @@ export interface WatchFlags extends ClusterFlags {
   revision?: string
   exitCode?: boolean
   timeout?: string
+  output?: 'json'
 }
 
 /** What `watch --exit-code` answers, besides 0 (promoted) and 1 (it could not be watched). */
@@ -39,6 +40,7 @@ export const watchCommand: CommandFactory = (exit, terminal) =>
     .option('--revision <revision>', 'end when this revision has come to its end')
     .option('--exit-code', 'tell by the exit code how it ended; without --revision for the one that is tried now')
     .option('--timeout <duration>', 'end after this long, for example 30m')
+    .addOption(new Option('-o, --output <format>', 'every version of a Rollout as one line').choices(['json']))
     .addHelpText('after', help)
     .action(async (named: RolloutName | undefined, flags: WatchFlags, command: Command) => {
       refuseTwoNamespaces(command, named, flags)

@@ -57,6 +57,18 @@ test('in a pipe every change that matters is one line, and numbers alone are non
   expect(said.out).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ shop\/checkout /)
 })
 
+test('for machines every version is one line of JSON', async () => {
+  const { said, ended, stop: end } = watching(['shop/checkout', '-o', 'json'], true)
+  await expect.poll(() => said.out).toContain('"phase":"Progressing"')
+  world.setStatus('checkout', statuses.Paused)
+  await expect.poll(() => said.out).toContain('"phase":"Paused"')
+  end()
+  await ended
+  const [first, second] = said.out.trimEnd().split('\n')
+  expect(JSON.parse(first ?? '')).toMatchObject({ type: 'MODIFIED', object: { status: { phase: 'Progressing' } } })
+  expect(JSON.parse(second ?? '')).toMatchObject({ object: { kind: 'Rollout', status: { phase: 'Paused' } } })
+})
+
 test('on a screen one Rollout is a page, drawn in place', async () => {
   const { said, ended, stop: end } = watching(['shop/checkout'], true)
   await expect.poll(() => said.out).toContain('Progressing at step 1/3')

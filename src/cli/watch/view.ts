@@ -1,3 +1,4 @@
+import type { KubeObject } from '../../kube/object.ts'
 import { commandLine } from '../command-line.ts'
 import { page } from '../page/page.ts'
 import { palette } from '../paint.ts'
@@ -6,7 +7,7 @@ import type { Rollout } from '../rollouts.ts'
 import type { Terminal } from '../terminal.ts'
 import type { WatchFlags } from '../watch.ts'
 import { clean, wrap } from '../width.ts'
-import { changeLine, gist } from './line.ts'
+import { clock, stateText } from './line.ts'
 import { createScreen } from './screen.ts'
 
 /** Shows what a watch sees. */
@@ -19,21 +20,41 @@ export interface View {
   draw(rollouts: readonly Rollout[]): void
 }
 
-/** For pipes and logs: every change that matters is one line. Notes go to standard error. */
-export function lineView({ terminal }: { terminal: Terminal }): View {
+/** For pipes and logs: every change that can be seen in its line is one. Notes go to standard error. */
+export function lineView(terminal: Terminal): View {
   const said = new Map<string, string>()
-  const colours = palette(terminal.colours)
+  const now = () => clock(terminal.runtime.now())
   return {
     changed(rollout) {
       const key = `${rollout.namespace}/${rollout.name}`
-      const now = gist(rollout)
-      if (said.get(key) === now) return
-      said.set(key, now)
-      terminal.out(`${changeLine(rollout, { now: terminal.runtime.now(), colours })}\n`)
+      const text = stateText(rollout)
+      if (said.get(key) === text) return
+      said.set(key, text)
+      terminal.out(`${now()} ${text}\n`)
     },
     gone(key) {
       said.delete(key)
-      terminal.out(`${new Date(terminal.runtime.now()).toISOString().replace(/\.\d+Z$/, 'Z')} ${key} deleted\n`)
+      terminal.out(`${now()} ${key} deleted\n`)
+    },
+    note: (text) => terminal.err(`sluice: ${clean(text)}\n`),
+    draw: () => {},
+  }
+}
+
+/** For machines: every version of a Rollout is one line of JSON, in the form of the API's own watch. */
+export function jsonView(terminal: Terminal): View {
+  const last = new Map<string, KubeObject>()
+  const tell = (type: 'MODIFIED' | 'DELETED', object: KubeObject) =>
+    terminal.out(`${JSON.stringify({ type, object })}\n`)
+  return {
+    changed({ namespace, name, object }) {
+      last.set(`${namespace}/${name}`, object)
+      tell('MODIFIED', object)
+    },
+    gone(key) {
+      const object = last.get(key)
+      last.delete(key)
+      if (object) tell('DELETED', object)
     },
     note: (text) => terminal.err(`sluice: ${clean(text)}\n`),
     draw: () => {},

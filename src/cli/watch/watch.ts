@@ -7,7 +7,7 @@ import { findRollout, inOrder, listRollouts, type Rollout, readRollout } from '.
 import type { Terminal } from '../terminal.ts'
 import type { WatchFlags } from '../watch.ts'
 import { type Ending, endingOf } from './ending.ts'
-import { lineView, screenView, type View } from './view.ts'
+import { jsonView, lineView, screenView, type View } from './view.ts'
 
 export interface Watching {
   cluster: Cluster
@@ -32,9 +32,7 @@ export async function watch({ cluster, terminal, named, flags, timeoutMs }: Watc
   const namespace = named ? first?.namespace : flags.allNamespaces ? undefined : cluster.namespace
   if (!first) await listRollouts(cluster, namespace)
   const wanted = flags.revision ?? (flags.exitCode ? triedNow(first) : undefined)
-  const view: View = terminal.interactive
-    ? screenView({ terminal, single: first !== undefined, flags })
-    : lineView({ terminal })
+  const view = viewOf(terminal, first !== undefined, flags)
 
   const ended = Promise.withResolvers<Ended>()
   const over = new AbortController()
@@ -104,13 +102,18 @@ export async function watch({ cluster, terminal, named, flags, timeoutMs }: Watc
   })
   reflector.start()
   reflector.synced.then(draw, ignore)
-  const ticks = terminal.interactive ? everySecond(terminal, over.signal, tick) : undefined
+  const ticks = terminal.interactive && !flags.output ? everySecond(terminal, over.signal, tick) : undefined
   try {
     return await ended.promise
   } finally {
     over.abort()
     await Promise.all([reflector.stop(), ticks])
   }
+}
+
+function viewOf(terminal: Terminal, single: boolean, flags: WatchFlags): View {
+  if (flags.output === 'json') return jsonView(terminal)
+  return terminal.interactive ? screenView({ terminal, single, flags }) : lineView(terminal)
 }
 
 async function everySecond({ runtime }: Terminal, signal: AbortSignal, act: () => void): Promise<void> {
