@@ -1,9 +1,28 @@
 import fc from 'fast-check'
-import { describe, test } from 'vitest'
-import { histories, play } from './history.ts'
+import { describe, expect, test } from 'vitest'
+import { type History, histories, play } from './history.ts'
+import type { World } from './world.ts'
 
 /** Histories in all; SLUICE_HISTORIES asks for more than CI plays. */
 const runs = Number(process.env.SLUICE_HISTORIES ?? 10_000)
+
+/** What is left of a history for those who come later. */
+function outcome({ status, points, log, gone, spec }: World) {
+  return {
+    gone,
+    points,
+    desired: spec.workload.subsets?.desired,
+    stable: status.stable?.revision,
+    outcomes: status.history?.map(({ revision, result, reason }) => ({ revision, result, reason })),
+    bad: status.knownBad?.map((k) => k.revision).sort(),
+    commits: log.map(({ kind, weights, desired }) => ({ kind, weights, desired })),
+  }
+}
+
+/** Every reconcile in `deaths` dies: before the effect with that index, or (-1) right after the status was recorded. */
+function killed(history: History, deaths: Map<number, number>): World {
+  return play(history, (reconcile) => deaths.get(reconcile))
+}
 
 describe('whatever happens to a Rollout', () => {
   test('every promise holds at every moment, and it comes to an end', { timeout: 0 }, () => {
@@ -11,7 +30,17 @@ describe('whatever happens to a Rollout', () => {
       fc.property(histories(), (history) => {
         play(history)
       }),
-      { numRuns: Math.ceil(runs * 0.7), verbose: 0 },
+      { numRuns: Math.ceil(runs * 0.7) },
+    )
+  })
+
+  test('a controller that dies anywhere, and often, leaves the same outcomes and the same commits (I5)', { timeout: 0 }, () => {
+    const death = fc.tuple(fc.nat(40), fc.integer({ min: -1, max: 6 }))
+    fc.assert(
+      fc.property(histories(8), fc.array(death, { minLength: 1, maxLength: 12 }), (history, deaths) => {
+        expect(outcome(killed(history, new Map(deaths)))).toEqual(outcome(play(history)))
+      }),
+      { numRuns: Math.ceil(runs * 0.15) },
     )
   })
 })

@@ -63,7 +63,7 @@ function happens<T extends Command['do']>(what: T, rest: Record<string, fc.Arbit
 }
 
 const time = fc.oneof(
-  happens('time', { ms: fc.constantFrom(1_000, 5_000, 15_000, 15_000, 45_000, 45_000, 150_000) }),
+  happens('time', { ms: fc.constantFrom(1_000, 5_000, 15_000, 15_000, 30_000, 30_000, 75_000) }),
   happens('leap', { ms: fc.constantFrom(60_000, 600_000, 3_600_000, 90_000_000) }),
 )
 
@@ -134,11 +134,11 @@ export function histories(maxLength = 14): fc.Arbitrary<History> {
     .map(([declared, body, end]) => ({ setup: declared, commands: [...body, ...end] }))
 }
 
-/** The steps of a history: 30 s each, an approval before one of them. */
+/** The steps of a history: 15 s each, an approval before one of them. */
 function stepsOf(weights: readonly number[], { approvalAt, onExpiry }: Setup) {
   return weights.map((w, i) => ({
     weight: w,
-    hold: '30s',
+    hold: '15s',
     ...(i === approvalAt ? { approval: { from: ['user:dana'], expires: '24h', onExpiry } } : {}),
   }))
 }

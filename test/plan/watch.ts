@@ -10,7 +10,7 @@ import type { Command } from './history.ts'
 import type { World } from './world.ts'
 
 /** How many plans go by between two that are made twice and read back with the schema. */
-const SAMPLE = 13
+const SAMPLE = 29
 
 /** Looks at a world from outside and throws as soon as a promise of DESIGN section 2 is broken. */
 export function watch(world: World): { before(c: Command): void; after(c: Command): void; end(): void } {
@@ -165,7 +165,7 @@ function quiet(world: World): void {
     if (world.person) world.personWrites(world.person.canary, world.ours[world.person.canary] ?? 0)
     world.approve()
     if (world.status.paused) world.ask('resume', {})
-    if (!world.gone) world.pass(45_000)
+    if (!world.gone) world.pass(30_000)
     if (quietNow() && i > 0) return
   }
   throw new Error(`does not come to an end: ${world.status.phase}: ${world.status.message}`)

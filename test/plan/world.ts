@@ -116,6 +116,9 @@ export class World {
   onPlan: ((decided: Plan, seen: Observation, before: RolloutStatus) => void) | undefined
   onTime: ((ms: number) => void) | undefined
   requests = 0
+  /** Rises whenever the recorded status, or what became of a commit, changes. */
+  news = 0
+  private text = ''
   /** Weights that were not written because a person's stand in Git. */
   unsaid = 0
   onWrite: ((effect: SetWeight, decided: Plan) => void) | undefined
@@ -353,7 +356,10 @@ export class World {
     if (options.crashAfter === decided.effects.length || this.gone) return this.crashed(decided)
     if (this.status.step?.since !== status.step?.since)
       this.stepStart = Date.parse(status.step?.since ?? new Date(this.now).toISOString())
-    this.status = JSON.parse(JSON.stringify(status))
+    const text = JSON.stringify(status)
+    if (text !== this.text) this.news++
+    this.text = text
+    this.status = JSON.parse(text)
     if (options.crashRecorded) return this.crashed(decided)
     if (status === decided.status)
       for (const effect of decided.effects) if (effect.kind === 'commit') this.queue.set(effect.entry.op, effect.entry)
@@ -372,11 +378,12 @@ export class World {
   /** Reconciles until nothing asks to be looked at again at once. */
   settle(options: Mishap = {}): void {
     for (let i = 0; i < 30; i++) {
-      const before = JSON.stringify([this.status, this.resourceVersion, this.results])
+      const before = this.news + this.resourceVersion
+      const { looked } = this
       const { requeueAfterMs } = this.reconcile(options)
       if (this.gone) return
-      const same = JSON.stringify([this.status, this.resourceVersion, this.results]) === before
-      if ((requeueAfterMs !== 0 || this.failed) && same) return
+      const same = this.news + this.resourceVersion === before
+      if ((requeueAfterMs !== 0 || this.failed) && same && looked) return
     }
     throw new Error(`does not settle: ${this.status.message}`)
   }
@@ -447,8 +454,10 @@ export class World {
   /** The writer of the branch: one commit per operation, in the order they were handed over. */
   push(): void {
     for (const [op, entry] of [...this.queue]) {
-      this.results[op] = this.commit(entry)
-      if (this.results[op].state !== 'Waiting') this.queue.delete(op)
+      const result = this.commit(entry)
+      if (result.state !== this.results[op]?.state) this.news++
+      this.results[op] = result
+      if (result.state !== 'Waiting') this.queue.delete(op)
     }
   }
 
