@@ -1,7 +1,7 @@
 /**
  * What the controller costs while there is nothing to do: memory, requests and queries, with many Rollouts in a cluster.
  *
- *   node bench/idle.ts [--quick] [--rollouts N] [--seconds N]
+ *   node bench/idle.ts [--quick] [--rollouts N] [--seconds N] [--node='--max-semi-space-size=8']
  *
  * The controller is a process of its own; requests are counted by the API server and Prometheus it talks to. Bars: no
  * requests and no queries while idle besides watches; 400 MB and 10 s until synced with 10,000 Rollouts.
@@ -13,7 +13,12 @@ import { type Idleness, measureIdle } from './cluster/idle.ts'
 import { renderTable } from './table.ts'
 
 const { values } = parseArgs({
-  options: { quick: { type: 'boolean' }, rollouts: { type: 'string' }, seconds: { type: 'string' } },
+  options: {
+    quick: { type: 'boolean' },
+    rollouts: { type: 'string' },
+    seconds: { type: 'string' },
+    node: { type: 'string' },
+  },
 })
 const idleSeconds = Number(values.seconds ?? (values.quick ? 3 : 15))
 const sizes = values.rollouts ? [Number(values.rollouts)] : values.quick ? [1, 50] : [1, 1_000]
@@ -21,7 +26,7 @@ const sizes = values.rollouts ? [Number(values.rollouts)] : values.quick ? [1, 5
 const rows: string[][] = []
 const seen = new Set<string>()
 for (const rollouts of sizes) {
-  const result = await measureIdle({ rollouts, idleSeconds })
+  const result = await measureIdle({ rollouts, idleSeconds, node: values.node?.split(' ') ?? [] })
   rows.push(row([String(rollouts), 'first', ''], result.adoption))
   rows.push(row(['', 'again', String(result.healthy)], result.restart))
   for (const idleness of [result.adoption, result.restart]) for (const line of idleness.seen) seen.add(line)

@@ -21,11 +21,14 @@ export async function startControllerProcess(options: {
   kubeconfig: string
   prometheus: string
   workDir: string
+  /** Options of Node itself. */
+  node?: readonly string[]
 }): Promise<ControllerProcess> {
   const started = performance.now()
   const child = spawn(
     process.execPath,
     [
+      ...(options.node ?? []),
       MAIN,
       'controller',
       ...['--kubeconfig', options.kubeconfig],

@@ -46,7 +46,12 @@ const QUIET_MS = 1_500
 const READS = ['get', 'list', 'watch']
 
 /** Runs the controller as its own process over so many Rollouts of which nothing is desired. */
-export async function measureIdle(options: { rollouts: number; idleSeconds: number }): Promise<IdleResult> {
+export async function measureIdle(options: {
+  rollouts: number
+  idleSeconds: number
+  /** Options of Node for the controller. */
+  node?: readonly string[]
+}): Promise<IdleResult> {
   const dir = await mkdtemp(join(tmpdir(), 'sluice-bench-'))
   const api = await startApiServer({ tokens: {} })
   const prometheus = await startEmptyPrometheus()
@@ -67,7 +72,12 @@ export async function measureIdle(options: { rollouts: number; idleSeconds: numb
     async function start(): Promise<Idleness> {
       const records: RequestRecord[] = []
       const unsubscribe = api.onRequest((record) => records.push(record))
-      const controller = await startControllerProcess({ kubeconfig, prometheus: prometheus.url, workDir: dir })
+      const controller = await startControllerProcess({
+        kubeconfig,
+        prometheus: prometheus.url,
+        workDir: dir,
+        node: options.node ?? [],
+      })
       try {
         const before = await quiet(() => records.filter((record) => record.verb !== 'watch').length)
         const from = records.length
