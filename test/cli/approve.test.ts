@@ -104,7 +104,7 @@ test('of several open questions the one that the Rollout waits for is meant, oth
   expect(decisions('checkout-d2')).toHaveLength(1)
 })
 
-test('a question of another Rollout with the same beginning of its name is not answered', async () => {
+test('a question of another Rollout is not answered, whatever its label says', async () => {
   world.put(rollout('checkout', statuses.Progressing))
   ask({ rollout: 'checkout-v2' })
   expect((await world.sluice(['approve', 'shop/checkout'], { user: 'kim' })).err).toContain('asks for no approval')

@@ -215,7 +215,7 @@ export function approval(over: Partial<ApprovalSpec> = {}, name = 'checkout-d1')
     metadata: {
       namespace: 'shop',
       name,
-      labels: { 'sluice.dev/rollout': over.rollout ?? 'checkout' },
+      labels: { 'sluice.dev/rollout': 'checkout' },
     },
     spec: {
       rollout: 'checkout',
