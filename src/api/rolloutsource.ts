@@ -74,7 +74,8 @@ export const rolloutSourceSpec = z
           .optional()
           .meta({ description: 'A Secret with a key to sign commits with.' }),
       })
-      .prefault({})
+      // In full: the API server checks a default against the rule below without filling in the defaults inside it.
+      .default({ mode: 'Push', commits: 'EveryStep', author: { name: 'Sluice', email: 'sluice@sluice.dev' } })
       .refine((w) => w.mode !== 'PullRequest' || w.commits === 'Outcomes', {
         error: 'mode PullRequest requires commits: Outcomes',
       })

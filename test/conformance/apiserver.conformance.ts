@@ -358,7 +358,7 @@ export function apiServerConformance(label: string, connect: () => Promise<Conne
         [{ size: 1, name: 'X' }, "spec.name in body should match '^[a-z]+$'"],
         [{ size: 1, parts: [{ name: 'a' }, { name: 'a' }] }, 'spec.parts[1]: Duplicate value'],
         [{ size: 1, tags: ['a', 'a'] }, 'spec.tags[1]: Duplicate value: "a"'],
-        [{ size: 5, limit: 4 }, 'size 5 is over the limit 4'],
+        [{ size: 5, limit: 4 }, 'a green widget is over its limit'],
       ])('%j is refused: %s', async (spec, message) => {
         const answer = await client.request('POST', widgets, { body: { ...widget(fresh('w')), spec } })
         expect(answer.status).toBe(422)
