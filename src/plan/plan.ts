@@ -6,9 +6,10 @@ import { absorb } from './absorb.ts'
 import { breach } from './breach.ts'
 import { submitOwed } from './commits.ts'
 import { conditionsOf } from './conditions.ts'
-import { drift, gitConflict } from './drift.ts'
+import { drift } from './drift.ts'
 import type { Plan } from './effects.ts'
 import { forward, insufficientData, pause } from './forward.ts'
+import { gitConflict } from './git-conflict.ts'
 import type { Observation } from './observation.ts'
 import { abort, deletion, invalid, newRevision, revert, suspension } from './outside.ts'
 import { withOwnWrite } from './own-write.ts'
@@ -28,8 +29,8 @@ const rules: readonly Rule[] = [
   breach,
   abort,
   newRevision,
-  drift,
   gitConflict,
+  drift,
   adoption,
   idle,
   invalid,

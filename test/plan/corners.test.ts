@@ -301,7 +301,7 @@ describe('weights in Git end as they are live', () => {
     world.request = { id: '2', verb: 'resume' }
     world.settle()
     expect(world.status.step?.entering).toBeDefined()
-    world.settle({ crashRecorded: true })
+    world.reconcile({ crashRecorded: true })
     world.gitDown = false
     world.settle()
     expect(world.weight).toBe(50)

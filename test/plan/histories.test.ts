@@ -34,7 +34,9 @@ describe('whatever happens to a Rollout', () => {
     )
   })
 
-  test('a controller that dies anywhere, and often, leaves the same outcomes and the same commits (I5)', { timeout: 0 }, () => {
+  test('a controller that dies anywhere, and often, leaves the same outcomes and the same commits (I5)', {
+    timeout: 0,
+  }, () => {
     const death = fc.tuple(fc.nat(40), fc.integer({ min: -1, max: 6 }))
     fc.assert(
       fc.property(histories(8), fc.array(death, { minLength: 1, maxLength: 12 }), (history, deaths) => {

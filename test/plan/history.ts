@@ -144,7 +144,11 @@ function stepsOf(weights: readonly number[], { approvalAt, onExpiry }: Setup) {
 }
 
 /** Plays a history and looks at everything that can be seen from outside all the while. `kill` says which reconcile dies where. */
-export function play(history: History, kill?: (reconcile: number) => number | undefined): World {
+export function play(
+  history: History,
+  kill?: (reconcile: number) => number | undefined,
+  onStatus?: (status: World['status']) => void,
+): World {
   const { setup: declared, commands } = history
   const world = new World({
     steps: stepsOf([10, 50, 100], declared),
@@ -154,6 +158,7 @@ export function play(history: History, kill?: (reconcile: number) => number | un
   world.gitMode = declared.mode
   if (declared.twoRoutes) world.second = { ...world.points }
   const watcher = watch(world)
+  world.onStatus = onStatus
   let count = 0
   if (kill)
     world.mishap = () => {

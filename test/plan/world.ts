@@ -114,6 +114,7 @@ export class World {
   mishap: (() => Mishap) | undefined
   /** Told about every plan, and about every write of a weight by Sluice before it happens. */
   onPlan: ((decided: Plan, seen: Observation, before: RolloutStatus) => void) | undefined
+  onStatus: ((status: RolloutStatus) => void) | undefined
   onTime: ((ms: number) => void) | undefined
   requests = 0
   /** Rises whenever the recorded status, or what became of a commit, changes. */
@@ -360,6 +361,7 @@ export class World {
     if (text !== this.text) this.news++
     this.text = text
     this.status = JSON.parse(text)
+    this.onStatus?.(this.status)
     if (options.crashRecorded) return this.crashed(decided)
     if (status === decided.status)
       for (const effect of decided.effects) if (effect.kind === 'commit') this.queue.set(effect.entry.op, effect.entry)
@@ -383,7 +385,7 @@ export class World {
       const { requeueAfterMs } = this.reconcile(options)
       if (this.gone) return
       const same = this.news + this.resourceVersion === before
-      if ((requeueAfterMs !== 0 || this.failed) && same && looked) return
+      if ((requeueAfterMs !== 0 || this.failed) && same && looked && this.looked) return
     }
     throw new Error(`does not settle: ${this.status.message}`)
   }
