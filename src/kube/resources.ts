@@ -32,9 +32,6 @@ export const resources = {
 /** Versions of the Istio networking API that carry the same content, best first. */
 export const istioVersions: readonly string[] = ['v1', 'v1beta1', 'v1alpha3']
 
-/** Versions of the Gateway API's HTTPRoute, best first. */
-export const gatewayVersions: readonly string[] = ['v1', 'v1beta1']
-
 function define(group: string, version: string, plural: string, kind: string, namespaced = true): Resource {
   return { group, version, plural, kind, namespaced }
 }
