@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander'
+import { asKubeError } from '../kube/kube-error.ts'
 import type { KubeObject } from '../kube/object.ts'
 import {
   type Cluster,
@@ -36,14 +37,21 @@ async function describe(named: RolloutName, flags: Flags, terminal: Terminal): P
   ])
   await withCluster(flags, terminal, async (cluster) => {
     const rollout = await findRollout(cluster, named)
-    const [asked, events] = await Promise.all([questionsOf(cluster, rollout), eventsOf(cluster, rollout)])
+    const [asked, events] = await Promise.all([
+      questionsOf(cluster, rollout).catch(forbidden),
+      eventsOf(cluster, rollout).catch(forbidden),
+    ])
     const now = terminal.runtime.now()
-    const questions = openQuestions(asked, now)
+    const questions = asked && openQuestions(asked, now)
     if (flags.output) {
       const { printMachine } = await import('./output.ts')
-      const approvals = questions.map(({ namespace, name, spec, status }) => ({ namespace, name, spec, status }))
-      const told = typeof events === 'string' ? [] : events
-      printMachine(terminal, flags.output, { rollout: rollout.object, approvals, events: told })
+      const approvals = (questions ?? []).map(({ namespace, name, spec, status }) => ({
+        namespace,
+        name,
+        spec,
+        status,
+      }))
+      printMachine(terminal, flags.output, { rollout: rollout.object, approvals, events: events ?? [] })
       return
     }
     const [{ page }, { palette }, { commandLine }] = await Promise.all([
@@ -53,8 +61,8 @@ async function describe(named: RolloutName, flags: Flags, terminal: Terminal): P
     ])
     const lines = page({
       rollout,
-      questions,
-      events,
+      ...(questions ? { questions } : {}),
+      events: events ?? 'you may not read events in this namespace',
       now,
       colours: palette(terminal.colours),
       width: Math.min(terminal.columns ?? 80, 100),
@@ -64,25 +72,24 @@ async function describe(named: RolloutName, flags: Flags, terminal: Terminal): P
   })
 }
 
-/** Newest first. Events are a courtesy: where they cannot be read, a sentence says so and the rest is shown. */
-async function eventsOf(cluster: Cluster, rollout: Rollout): Promise<KubeObject[] | string> {
-  const [{ listAll }, { resources }, { eventTime }, { asKubeError }] = await Promise.all([
+/** What may not be read is left out: the rest of the page is worth having. */
+function forbidden(error: unknown): undefined {
+  if (asKubeError(error)?.status !== 403) throw error
+}
+
+/** Newest first. */
+async function eventsOf(cluster: Cluster, rollout: Rollout): Promise<KubeObject[]> {
+  const [{ listAll }, { resources }, { eventTime }] = await Promise.all([
     import('./rollouts.ts'),
     import('../kube/resources.ts'),
     import('./page/past.ts'),
-    import('../kube/kube-error.ts'),
   ])
   const { namespace, name, object } = rollout
   const fieldSelector = `involvedObject.kind=Rollout,involvedObject.name=${name}`
-  try {
-    const events = await listAll(cluster, resources.events, { namespace, fieldSelector })
-    const own = events.filter(({ involvedObject: about }) => {
-      const uid = typeof about === 'object' && about !== null && 'uid' in about ? about.uid : undefined
-      return uid === undefined || uid === object.metadata.uid
-    })
-    return own.sort((a, b) => Date.parse(eventTime(b) ?? '') - Date.parse(eventTime(a) ?? ''))
-  } catch (error) {
-    if (asKubeError(error)?.isForbidden) return 'you may not read events in this namespace'
-    throw error
-  }
+  const events = await listAll(cluster, resources.events, { namespace, fieldSelector })
+  const own = events.filter(({ involvedObject: about }) => {
+    const uid = typeof about === 'object' && about !== null && 'uid' in about ? about.uid : undefined
+    return uid === undefined || uid === object.metadata.uid
+  })
+  return own.sort((a, b) => Date.parse(eventTime(b) ?? '') - Date.parse(eventTime(a) ?? ''))
 }

@@ -131,6 +131,44 @@ test('describe for machines has the Rollout, its open question and its events', 
   expect((await world.sluice(['describe', 'shop/checkout'])).out).toContain('WeightSet: 0% → 10%')
 })
 
+test('somebody who may read Rollouts only still gets the page', async () => {
+  const guarded = await createWorld({ rbac: true })
+  try {
+    const rbac = 'rbac.authorization.k8s.io'
+    const metadata = { namespace: 'shop', name: 'viewer' }
+    const apiVersion = `${rbac}/v1`
+    guarded.server.storage.create(
+      { group: rbac, plural: 'roles' },
+      {
+        apiVersion,
+        kind: 'Role',
+        metadata,
+        rules: [{ apiGroups: ['sluice.dev'], resources: ['rollouts'], verbs: ['get', 'list', 'watch'] }],
+      },
+    )
+    guarded.server.storage.create(
+      { group: rbac, plural: 'rolebindings' },
+      {
+        apiVersion,
+        kind: 'RoleBinding',
+        metadata,
+        roleRef: { apiGroup: rbac, kind: 'Role', name: 'viewer' },
+        subjects: [{ apiGroup: rbac, kind: 'User', name: 'lee' }],
+      },
+    )
+    guarded.put(rollout('checkout', statuses.AwaitingApproval))
+    const said = await guarded.sluice(['describe', 'shop/checkout'], { user: 'lee' })
+    expect(said).toMatchObject({ code: 0, err: '' })
+    expect(said.out).toContain('AwaitingApproval at step 1/3')
+    expect(said.out).toContain('sluice approve shop/checkout')
+    expect(said.out).toContain('you may not read events in this namespace')
+    const denied = await guarded.sluice(['abort', 'shop/checkout'], { user: 'lee' })
+    expect(denied).toMatchObject({ code: 1, err: expect.stringMatching(/User "lee" cannot patch .*Grant the missing/) })
+  } finally {
+    await guarded.stop()
+  }
+})
+
 test('an unknown Rollout names those that exist', async () => {
   const said = await world.sluice(['describe', 'shop/chekcout'])
   expect(said).toMatchObject({ code: 1, out: '' })

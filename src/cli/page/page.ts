@@ -65,7 +65,7 @@ function next({ rollout: { status, spec }, colours, width, command }: PageInput)
   const verbs = ((): string[] => {
     switch (status.phase) {
       case 'Progressing':
-        return ['promote', 'pause', 'abort']
+        return [...(status.step?.index && !status.step.waived ? ['promote'] : []), 'pause', 'abort']
       case 'AwaitingApproval':
         return ['abort']
       case 'Paused':
