@@ -5,6 +5,7 @@ import type { ObjectReader } from '../kube/reader.ts'
 import { createReflector, type KubeLog, type Reflector } from '../kube/reflector.ts'
 import { istioVersions, resourceName, resources } from '../kube/resources.ts'
 import type { Runtime } from '../runtime.ts'
+import { slimDeployment, slimNamespace, slimPod, slimRoute, slimService } from './slim.ts'
 
 export type Kind =
   | 'rollouts'
@@ -48,6 +49,14 @@ const followed: Kind[] = [
   'services',
   'namespaces',
 ]
+/** What is kept of objects of which there may be very many; of others, all but their managedFields. */
+const slimming: Partial<Record<Kind, (object: KubeObject) => KubeObject>> = {
+  virtualServices: slimRoute,
+  pods: slimPod,
+  services: slimService,
+  namespaces: slimNamespace,
+  deployments: slimDeployment,
+}
 const istio: readonly Kind[] = ['virtualServices', 'destinationRules']
 
 export function createCaches(options: CachesOptions): Caches {
@@ -63,7 +72,7 @@ export function createCaches(options: CachesOptions): Caches {
       name: resourceName(resource),
       resource: istio.includes(kind) ? () => preferredVersion(client, resource, istioVersions) : resource,
       ...(namespaces.length > 0 && resource.namespaced ? { namespaces } : {}),
-      ...(kind === 'virtualServices' ? { transform: keepManagers } : kind === 'pods' ? { transform: slimPod } : {}),
+      ...(slimming[kind] ? { transform: slimming[kind] } : {}),
       onChange: (key, object, previous) => onChange(kind, key, object, previous),
     })
     reflectors.set(kind, reflector)
@@ -100,35 +109,5 @@ export function createCaches(options: CachesOptions): Caches {
     async synced(signal) {
       while ([...reflectors.values()].some((r) => !r.hasSynced() && !r.isMissing())) await runtime.sleep(20, signal)
     },
-  }
-}
-
-const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration'
-
-/** managedFields stay: they tell who wrote the weights. */
-function keepManagers(object: KubeObject): KubeObject {
-  if (!object.metadata.annotations?.[lastApplied]) return object
-  const { [lastApplied]: _copy, ...annotations } = object.metadata.annotations
-  return { ...object, metadata: { ...object.metadata, annotations } }
-}
-
-/** Of a pod, only what tells whose it is and whether it is ready. */
-function slimPod(object: KubeObject): KubeObject {
-  const { name, namespace, uid, resourceVersion, labels, deletionTimestamp, ownerReferences, creationTimestamp } =
-    object.metadata
-  return {
-    apiVersion: object.apiVersion,
-    kind: object.kind,
-    metadata: {
-      name,
-      namespace,
-      uid,
-      resourceVersion,
-      labels,
-      creationTimestamp,
-      ...(deletionTimestamp ? { deletionTimestamp } : {}),
-      ...(ownerReferences ? { ownerReferences } : {}),
-    },
-    status: object.status,
   }
 }
