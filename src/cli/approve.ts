@@ -33,7 +33,7 @@ function decisionCommand(name: string, verdict: Decision['verdict'], description
       .option('--digest <digest>', 'only if this very move is still the one that is asked about')
       .addHelpText(
         'after',
-        '\nExit codes: 0 recorded, 1 not recorded (one sentence says why), 2 the command line is wrong.',
+        '\nExit codes: 0 recorded, 1 not recorded (one sentence says why),\n2 the command line is wrong.',
       )
       .action((named: RolloutName, flags: Flags, command: Command) => {
         refuseTwoNamespaces(command, named, flags)

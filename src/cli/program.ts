@@ -22,7 +22,7 @@ export async function run(argv: readonly string[], terminal: Terminal = systemTe
       'Progressive delivery for Kubernetes: traffic moves by Git, is judged by Prometheus, and comes back in seconds.',
     )
     .version(manifest.version)
-    .addHelpText('after', '\nExit codes: 0 done, 1 not done (one sentence says why), 2 the command line is wrong.')
+    .addHelpText('after', '\nExit codes: 0 done, 1 not done (one sentence says why),\n2 the command line is wrong.')
   const exit = (result: number) => {
     code = result
   }

@@ -52,7 +52,7 @@ export const requestCommands: readonly CommandFactory[] = verbs.map(
       return command
         .addHelpText(
           'after',
-          '\nCounts for the revision that is seen now, and is void for any other.\nExit codes: 0 done, 1 void, refused or not answered (one sentence says why), 2 the command line is wrong.',
+          '\nCounts for the revision that is seen now, and is void for any other.\nExit codes: 0 done, 1 void, refused or not answered (one sentence says why),\n2 the command line is wrong.',
         )
         .action((named: RolloutName, flags: Flags, self: Command) => {
           refuseTwoNamespaces(self, named, flags)

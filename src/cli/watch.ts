@@ -16,13 +16,14 @@ export interface WatchFlags extends ClusterFlags {
 export const watchExitCodes = { Promoted: 0, Bad: 3, Replaced: 4, TimedOut: 5 } as const
 
 const help = `
-On a screen it is drawn anew with every change; in a pipe every change is one line.
+On a screen it is drawn anew with every change; in a pipe every change is a line.
 
-For pipelines: sluice watch shop/checkout --revision v2 --exit-code --timeout 30m
---revision is a revision (v2-4f2a90c1de) or the name it begins with (v2). The watch ends when
-the revision has come to its end. An end that lies in the past counts too, unless the Rollout
-was changed or the revision is to be retried since; so where content changes under one name,
-give the whole revision.
+For pipelines:
+  sluice watch shop/checkout --revision v2 --exit-code --timeout 30m
+--revision is a revision (v2-4f2a90c1de) or the name it begins with (v2). The watch
+ends when the revision has come to its end. An end that lies in the past counts
+too, unless the Rollout was changed or the revision is to be retried since; so
+where content changes under one name, give the whole revision.
 
 Exit codes with --exit-code:
   0  promoted: the revision is stable
@@ -40,7 +41,7 @@ export const watchCommand: CommandFactory = (exit, terminal) =>
     .option('--revision <revision>', 'end when this revision has come to its end')
     .option('--exit-code', 'tell by the exit code how it ended; without --revision for the one that is tried now')
     .option('--timeout <duration>', 'end after this long, for example 30m')
-    .addOption(new Option('-o, --output <format>', 'every version of a Rollout as one line').choices(['json']))
+    .addOption(new Option('-o, --output <format>', 'one line for every version of a Rollout').choices(['json']))
     .addHelpText('after', help)
     .action(async (named: RolloutName | undefined, flags: WatchFlags, command: Command) => {
       refuseTwoNamespaces(command, named, flags)
