@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { textAt } from '../../src/kube/field.ts'
+import { systemRuntime as runtime } from '../../src/runtime.ts'
+import { startLoad } from '../../src/sandbox/mesh/index.ts'
 import {
   deploymentOf,
   destinationRuleOf,
@@ -9,7 +11,7 @@ import {
   virtualServiceOf,
   yamlOf,
 } from './manifests.ts'
-import { openStage, refs, type Scene, type Stage } from './stage.ts'
+import { openStage, refs, type Scene, type Stage, weightOf } from './stage.ts'
 
 let stage: Stage
 beforeAll(async () => {
@@ -223,7 +225,8 @@ data: {weight: "100"}\r
     await s.stays('at 0', () => s.weight('v2') === 0, 2_000)
     expect((await s.git('rev-list', '--count', `${before.trim()}..main`)).trim()).toBe('1')
     s.remote.faults.clear()
-    await s.until('moving', () => s.weight('v2') > 0, 90_000)
+    await s.developer.commit('the branch is open now', (files) => new Map(files).set('note.yaml', ''))
+    await s.until('moving', () => s.weight('v2') > 0)
   })
 
   test('a repository applied to an empty cluster restores what was stable and what was bad', async () => {
@@ -263,12 +266,18 @@ data: {weight: "100"}\r
       const { storage } = other.sandbox.api
       storage.create(refs.namespaces, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'mine' } })
       storage.create(refs.sources, sourceOf('mine', s.remote.url))
-      const head = await s.git('rev-parse', 'main')
-      const message = () =>
-        textAt(storage.get(refs.rollouts, { namespace: 'mine', name: 'my-app' }), 'status', 'message') ?? ''
-      await s.until('refused', () => /cluster/.test(message()))
-      expect(message()).toMatch(/--take-over/)
-      expect(await s.git('rev-parse', 'main')).toBe(head)
+      const key = { namespace: 'mine', name: 'my-app' }
+      const status = (field: string) => textAt(storage.get(refs.rollouts, key), 'status', field) ?? ''
+      await s.until('taken up there', () => status('phase') === 'Healthy')
+      startLoad({ url: other.sandbox.mesh.url, host: 'my-app.mine', ratePerSecond: 20, runtime, durationMs: 60_000 })
+      await s.desire('v1')
+      await s.until('refused there', () => /cluster/.test(status('message')))
+      expect(status('message')).toMatch(/--take-over/)
+      await s.until('released here', (here) => here.phase === 'Healthy' && here.stable?.name === 'v1')
+      await settled(s)
+      expect(weightOf(storage.get(refs.virtualServices, key), 'v1')).toBe(0)
+      expect(await s.git('log', '--format=%(trailers)', 'main')).not.toContain('another')
+      expect(subjects(await s.commits()).filter((subject) => subject === 'my-app: promote v1')).toHaveLength(1)
     } finally {
       await other.stop()
     }

@@ -319,7 +319,11 @@ export async function openStage(options: { rbac?: boolean } = {}): Promise<Stage
     async stop() {
       sandbox.api.faults.clear()
       await sandbox.prometheus.faults.clear()
-      for (const stop of stops.splice(0).reverse()) await stop()
+      for (const stop of stops.splice(0).reverse()) {
+        const t = Date.now()
+        await stop()
+        if (Date.now() - t > 500) console.error('STOP', Date.now() - t, stop.toString())
+      }
     },
   }
 }
