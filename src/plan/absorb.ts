@@ -101,7 +101,7 @@ function sliStatus(sli: SliObservation, before: SliStatus | undefined, now: numb
     objective: sli.objective,
     ...(sli.evidence === undefined || !Number.isFinite(sli.evidence)
       ? {}
-      : { evidence: Math.round(sli.evidence * 100) / 100 }),
+      : { evidence: Number(sli.evidence.toFixed(2)) }),
     verdict: sli.verdict,
     ...(sli.message === undefined ? {} : { message: sli.message }),
     since: before?.verdict === sli.verdict && before.since ? before.since : iso(now),
