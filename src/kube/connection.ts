@@ -36,9 +36,12 @@ export interface KubeConnection {
 }
 
 /** A connection to a known address with a fixed token: the sandbox, tests, a port-forward. */
-export function connectionTo(server: string, options: { token?: string; namespace?: string } = {}): KubeConnection {
+export function connectionTo(
+  server: string,
+  options: { token?: string; namespace?: string; tls?: TlsMaterial } = {},
+): KubeConnection {
   const headers: Record<string, string> = options.token ? { authorization: `Bearer ${options.token}` } : {}
-  const credentials: Credentials = { headers, tls: {} }
+  const credentials: Credentials = { headers, tls: options.tls ?? {} }
   return {
     server: server.replace(/\/+$/, ''),
     namespace: options.namespace ?? 'default',

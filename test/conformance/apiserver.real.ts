@@ -5,29 +5,61 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parse } from 'yaml'
+import { connectionTo, type KubeConnection } from '../../src/kube/connection.ts'
+import { loadKubeconfig } from '../../src/kube/kubeconfig.ts'
+import { systemRuntime } from '../../src/runtime.ts'
 import { rawClient } from './apiserver.client.ts'
 import type { ConnectedServer } from './apiserver.conformance.ts'
+
+/** An API server that is no sandbox. */
+export interface RealServer {
+  url: string
+  /** A bearer token of an administrator. */
+  token: string | undefined
+  /** Whether garbage collection and namespace deletion run (envtest has no controllers). */
+  controllers: boolean
+  connection(): Promise<KubeConnection>
+  stop(): Promise<void>
+}
 
 /**
  * How to reach a real API server, if the environment names one: KUBEBUILDER_ASSETS (a folder with etcd and
  * kube-apiserver, which are started as envtest does) or SLUICE_TEST_KUBECONFIG (with a bearer token).
  */
-export function realApiServer(): (() => Promise<ConnectedServer>) | undefined {
+export function realServer(): (() => Promise<RealServer>) | undefined {
   const assets = process.env.KUBEBUILDER_ASSETS
   const kubeconfig = process.env.SLUICE_TEST_KUBECONFIG
   if (kubeconfig) return () => fromKubeconfig(kubeconfig)
   return assets ? () => fromAssets(assets) : undefined
 }
 
-async function fromKubeconfig(path: string): Promise<ConnectedServer> {
+/** The same, as the suites over raw HTTP take it. */
+export function realApiServer(): (() => Promise<ConnectedServer>) | undefined {
+  const start = realServer()
+  return (
+    start &&
+    (async () => {
+      const { url, token, controllers, stop } = await start()
+      return { client: rawClient(url, token), controllers, stop }
+    })
+  )
+}
+
+async function fromKubeconfig(path: string): Promise<RealServer> {
   const config = parse(readFileSync(path, 'utf8'))
   const context = config.contexts.find((each: { name: string }) => each.name === config['current-context']).context
   const cluster = config.clusters.find((each: { name: string }) => each.name === context.cluster).cluster
   const user = config.users.find((each: { name: string }) => each.name === context.user).user
-  return { client: rawClient(cluster.server, user.token), controllers: true, stop: async () => {} }
+  return {
+    url: cluster.server,
+    token: user.token,
+    controllers: true,
+    connection: async () => loadKubeconfig({ path, env: {}, runtime: systemRuntime }),
+    stop: async () => {},
+  }
 }
 
-async function fromAssets(assets: string): Promise<ConnectedServer> {
+async function fromAssets(assets: string): Promise<RealServer> {
   const folder = mkdtempSync(join(tmpdir(), 'real-apiserver-'))
   const [etcdPort, peerPort, port] = [await freePort(), await freePort(), await freePort()]
   writeFileSync(join(folder, 'tokens.csv'), 'conformance,admin,1,"system:masters"\n')
@@ -53,15 +85,18 @@ async function fromAssets(assets: string): Promise<ConnectedServer> {
     '--authorization-mode=RBAC',
     '--disable-admission-plugins=ServiceAccount',
   ])
-  const client = rawClient(`https://127.0.0.1:${port}`, 'conformance')
+  const [url, token] = [`https://127.0.0.1:${port}`, 'conformance']
+  const client = rawClient(url, token)
   for (let attempt = 0; attempt < 300; attempt++) {
     const ready = await client.request('GET', '/api/v1/namespaces/default').catch(() => undefined)
     if (ready?.status === 200) break
     await new Promise((resolve) => setTimeout(resolve, 200))
   }
   return {
-    client,
+    url,
+    token,
     controllers: false,
+    connection: async () => connectionTo(url, { token, tls: { rejectUnauthorized: false } }),
     async stop() {
       apiserver.kill()
       await new Promise((resolve) => apiserver.once('exit', resolve))

@@ -1,14 +1,14 @@
 import { afterAll, describe, expect, test, vi } from 'vitest'
 import { connect } from '../../src/kube/client.ts'
 import { connectionTo } from '../../src/kube/connection.ts'
-import { loadKubeconfig } from '../../src/kube/kubeconfig.ts'
 import { createReflector } from '../../src/kube/reflector.ts'
 import { resources } from '../../src/kube/resources.ts'
 import { systemRuntime } from '../../src/runtime.ts'
 import { type ApiServer, startApiServer } from '../../src/sandbox/apiserver/index.ts'
+import { realServer } from './apiserver.real.ts'
 import { kubeLayerConformance } from './kube-layer.conformance.ts'
 
-const started: ApiServer[] = []
+const started: { stop(): Promise<void> }[] = []
 afterAll(async () => {
   for (const server of started) await server.stop()
 })
@@ -24,9 +24,14 @@ kubeLayerConformance('the sandbox', async () => {
   return connectionTo(server.url, { token: server.token() })
 })
 
-const real = process.env.SLUICE_TEST_KUBECONFIG
-if (real) kubeLayerConformance('a real cluster', () => loadKubeconfig({ path: real, env: {}, runtime: systemRuntime }))
-else test.skip('the kube layer against a real cluster (SLUICE_TEST_KUBECONFIG is not set)', () => {})
+const real = realServer()
+if (real) {
+  kubeLayerConformance('a real API server', async () => {
+    const server = await real()
+    started.push(server)
+    return server.connection()
+  })
+} else test.skip('the kube layer against a real API server (none given)', () => {})
 
 describe('the sandbox disturbed', () => {
   test('a reflector comes through restarts, compaction and faults with what there is', async () => {

@@ -171,7 +171,10 @@ function serve(exchange: Exchange, parts: ServerParts, serving: Serving): void {
   }
   const type = parts.registry.find(route)
   const version = type && versionOf(type, route.version)
-  if (!type || !version?.served || (route.namespace !== undefined && !type.namespaced)) throw noSuchPath()
+  if (!type || !version?.served || (route.namespace !== undefined && !type.namespaced)) {
+    sendNoSuchPath(exchange, parts)
+    return
+  }
   const watch = isWatch(exchange.query)
   const request: ResourceRequest = { ...exchange, route, type, verb: verbOf(exchange.method, route, watch) }
   authorize(request, parts)
@@ -265,6 +268,15 @@ function noSuchPath(): ApiError {
   return new ApiError(404, 'NotFound', 'the server could not find the requested resource', {})
 }
 
+/** Where no built-in group is in charge of the path, the real server's answer is plain text rather than a Status. */
+function sendNoSuchPath(exchange: Exchange, { registry }: Pick<ServerParts, 'registry'>): void {
+  const [root, group = ''] = exchange.path.split('/').filter((part) => part !== '')
+  const asked = root === 'api' ? '' : group
+  const builtin = (root === 'api' || root === 'apis') && registry.all().some((t) => t.builtin && t.group === asked)
+  if (builtin) throw noSuchPath()
+  sendText(exchange, 404, '404 page not found\n', 'text/plain; charset=utf-8')
+}
+
 function servePath(exchange: Exchange, { registry }: ServerParts, openApi: OpenApi): void {
   const { path } = exchange
   const aggregated = acceptsAggregated(exchange.request.headers.accept)
@@ -291,8 +303,8 @@ function servePath(exchange: Exchange, { registry }: ServerParts, openApi: OpenA
   }
   const roots = { paths: ['/api', '/apis', '/healthz', '/livez', '/openapi/v2', '/openapi/v3', '/readyz', '/version'] }
   const answer = root === undefined ? roots : answers[root]?.()
-  if (answer === undefined) throw noSuchPath()
-  sendJson(exchange, 200, answer)
+  if (answer === undefined) sendNoSuchPath(exchange, { registry })
+  else sendJson(exchange, 200, answer)
 }
 
 function openApiAnswer(parts: string[], openApi: OpenApi) {

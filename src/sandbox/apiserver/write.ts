@@ -11,7 +11,7 @@ import { timestamp } from './pipeline.ts'
 import { inVersion, type WriteContext } from './request-context.ts'
 import { apiVersionIn, storedVersion, versionOf } from './resource-type.ts'
 import type { ResourceRequest, ServerParts } from './server-parts.ts'
-import { ApiError, badRequest, forbidden, type StatusBody } from './status.ts'
+import { ApiError, badRequest, fieldRequired, forbidden, invalid, type StatusBody } from './status.ts'
 import { strategicPatch } from './strategic-patch.ts'
 import { writeContext } from './write-context.ts'
 
@@ -110,10 +110,10 @@ function asObject(value: unknown): KubeObject {
 
 function handleApply(request: ResourceRequest, parts: ServerParts, text: Buffer, context: WriteContext): void {
   const { type, route, query } = request
-  if (!query.get('fieldManager'))
-    throw badRequest(
-      'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch',
-    )
+  if (!query.get('fieldManager')) {
+    const options = { group: 'meta.k8s.io', plural: '', kind: 'PatchOptions' }
+    throw invalid(options, '', [fieldRequired('fieldManager', 'is required for apply patch')])
+  }
   const name = route.name ?? ''
   const raw = parseBody(text, 'application/yaml')
   if (!isObject(raw)) throw badRequest('an apply configuration must be an object')

@@ -1,18 +1,18 @@
 import { afterAll, describe, expect, test } from 'vitest'
 import { connect, type KubeClient } from '../../../src/kube/client.ts'
 import { connectionTo, type KubeConnection } from '../../../src/kube/connection.ts'
-import { loadKubeconfig } from '../../../src/kube/kubeconfig.ts'
 import type { KubeObject, Resource } from '../../../src/kube/object.ts'
 import type { ObjectReader } from '../../../src/kube/reader.ts'
 import { resources } from '../../../src/kube/resources.ts'
 import { systemRuntime } from '../../../src/runtime.ts'
 import { type ApiServer, startApiServer } from '../../../src/sandbox/apiserver/index.ts'
 import { createIstioRouter } from '../../../src/traffic/istio/router.ts'
+import { type RealServer, realServer } from '../../conformance/apiserver.real.ts'
 import { type RouterWorld, routerConformance, type Weights } from '../../conformance/router.conformance.ts'
 import { destinationRule, key, namespace, to, traffic, virtualService } from './objects.ts'
 import { routesWith, weightsOf } from './weights.ts'
 
-const servers: ApiServer[] = []
+const servers: { stop(): Promise<void> }[] = []
 const clients: KubeClient[] = []
 
 afterAll(async () => {
@@ -119,13 +119,15 @@ async function world({ client, reader, sync }: Cluster, weights: Weights): Promi
 
 routerConformance('istio, on the sandbox', async (weights) => world(await sandbox(), weights))
 
-const real = process.env.SLUICE_TEST_KUBECONFIG
-if (real) {
-  routerConformance('istio, on a real cluster', async (weights) => {
-    const connection = await loadKubeconfig({ path: real, env: {}, runtime: systemRuntime })
-    return world(await cluster(connection), weights)
+const start = realServer()
+if (start) {
+  let real: RealServer | undefined
+  routerConformance('istio, on a real API server', async (weights) => {
+    real ??= await start()
+    if (!servers.includes(real)) servers.push(real)
+    return world(await cluster(await real.connection()), weights)
   })
-} else test.skip('the Istio router on a real cluster (SLUICE_TEST_KUBECONFIG is not set)', () => {})
+} else test.skip('the Istio router on a real API server (none given)', () => {})
 
 describe('against an API server', () => {
   test('a retreat costs one request and needs no fresh cache', async () => {
