@@ -84,7 +84,11 @@ export function inOrder(rollouts: readonly Rollout[]): Rollout[] {
 /** @throws {SluiceError} RolloutMissing, naming those that exist; CrdsMissing; {KubeError}. */
 export async function findRollout(cluster: Cluster, named: RolloutName): Promise<Rollout> {
   const { namespace = cluster.namespace, name } = named
-  const object = await cluster.client.get(resources.rollouts, { namespace, name })
+  const object = await cluster.client.get(resources.rollouts, { namespace, name }).catch((error: unknown) => {
+    // A path that the server does not serve at all is no missing object; the list below tells which it is.
+    if (!asKubeError(error)?.isNotFound) throw error
+    return undefined
+  })
   if (object !== undefined) return readRollout(object)
   const names = (await listRollouts(cluster, namespace)).map((rollout) => rollout.name)
   const others = names.length > 10 ? `${names.slice(0, 10).join(', ')} and ${names.length - 10} more` : names.join(', ')

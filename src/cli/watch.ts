@@ -16,12 +16,12 @@ export interface WatchFlags extends ClusterFlags {
 export const watchExitCodes = { Promoted: 0, Bad: 3, Replaced: 4, TimedOut: 5 } as const
 
 const help = `
-On a screen it is drawn anew with every change; in a pipe every change is a line.
+On a screen it is drawn anew with every change; in a pipe each change is a line.
 
 For pipelines:
   sluice watch shop/checkout --revision v2 --exit-code --timeout 30m
---revision is a revision (v2-4f2a90c1de) or the name it begins with (v2). The watch
-ends when the revision has come to its end. An end that lies in the past counts
+--revision is a revision (v2-4f2a90c1de) or the name it begins with (v2). The
+watch ends when the revision has come to its end. An end that lies in the past counts
 too, unless the Rollout was changed or the revision is to be retried since; so
 where content changes under one name, give the whole revision.
 

@@ -163,7 +163,7 @@ test('the exit codes are in the help', async () => {
   const { out } = await world.sluice(['watch', '--help'])
   for (const line of [/0 {2}promoted/, /3 {2}rolled back or aborted/, /4 {2}superseded/, /5 {2}none of this/])
     expect(out).toMatch(line)
-  for (const line of out.split('\n')) expect(line.length).toBeLessThanOrEqual(84)
+  for (const line of out.split('\n')) expect(line.length).toBeLessThanOrEqual(80)
 })
 
 describe('the end of a revision', () => {
