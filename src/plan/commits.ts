@@ -1,4 +1,5 @@
 import type { PendingCommit } from '../api/status.ts'
+import { sentence } from '../errors.ts'
 import { opOf } from './digest.ts'
 import type { StateFile } from './effects.ts'
 import { withNewest, withoutWeights } from './owed.ts'
@@ -75,7 +76,11 @@ export function absorbResults(turn: Turn): void {
       event(turn, 'Warning', 'NotCommitted', `${entry.subject}: ${result.problem.message}`)
     } else {
       const reason =
-        result?.state === 'Waiting' ? result.message : result?.state === 'Refused' ? result.problem.message : undefined
+        result?.state === 'Waiting'
+          ? result.message
+          : result?.state === 'Refused'
+            ? sentence(result.problem)
+            : undefined
       left.push({ ...entry, reason: reason && oneLine(reason) })
     }
   }
@@ -87,9 +92,9 @@ export function submitOwed(turn: Turn): void {
   const { git } = turn.status
   if (!git || !writesGit(turn)) return
   const entering = turn.status.step?.entering
-  for (const entry of git.pending ?? []) {
-    if (entry.op !== entering?.op) turn.effects.push({ kind: 'commit', entry, memory: stateFile(turn) })
-  }
+  const owed = (git.pending ?? []).filter((entry) => entry.op !== entering?.op)
+  const memory = owed.length > 0 ? stateFile(turn) : undefined
+  for (const entry of owed) if (memory) turn.effects.push({ kind: 'commit', entry, memory })
   git.committed = (git.pending ?? []).length === 0
   const stuck = turn.o.git.problem ?? (git.pending ?? []).find((e) => e.reason)
   const message = stuck && ('message' in stuck ? stuck.message : stuck.reason)

@@ -1,4 +1,5 @@
 import { parseDuration } from '../api/duration.ts'
+import { sentence } from '../errors.ts'
 import { evidenceLines, gitLeads, moveText, owe, stateFile } from './commits.ts'
 import { digestOf, opOf } from './digest.ts'
 import { contest } from './drift.ts'
@@ -172,11 +173,11 @@ function carryOut(turn: Turn): Decision {
     if (result?.state !== 'Done') {
       turn.effects.push({ kind: 'commit', entry, memory: stateFile(turn) })
       const obstacle =
-        o.git.problem?.message ??
+        (o.git.problem && sentence(o.git.problem)) ??
         (result?.state === 'Waiting'
           ? result.message
           : result?.state === 'Refused'
-            ? result.problem.message
+            ? sentence(result.problem)
             : undefined)
       return {
         phase: 'Progressing',

@@ -1,5 +1,5 @@
 import type { RevisionRecord } from '../api/status.ts'
-import { errors } from '../errors.ts'
+import { errors, sentence } from '../errors.ts'
 import { owe, writesGit } from './commits.ts'
 import type { RevisionObservation } from './observation.ts'
 import { isBeforeOwnWrite } from './own-write.ts'
@@ -16,7 +16,7 @@ export const adoption: Rule = (turn) => {
     return {
       phase: 'Pending',
       reason: 'WaitingForGit',
-      message: `waits for Git to say what was stable: ${o.git.problem?.message ?? 'not read yet'}`,
+      message: `waits for Git to say what was stable: ${o.git.problem ? sentence(o.git.problem) : 'not read yet'}`,
     }
   }
   if (!o.workload.ok || o.traffic.problem || o.conflict || !o.spec.ok) return undefined
