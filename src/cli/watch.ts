@@ -21,9 +21,9 @@ On a screen it is drawn anew with every change; in a pipe each change is a line.
 For pipelines:
   sluice watch shop/checkout --revision v2 --exit-code --timeout 30m
 --revision is a revision (v2-4f2a90c1de) or the name it begins with (v2). The
-watch ends when the revision has come to its end. An end that lies in the past counts
-too, unless the Rollout was changed or the revision is to be retried since; so
-where content changes under one name, give the whole revision.
+watch ends when the revision has come to its end. An end that lies in the past
+counts too, unless the Rollout was changed or the revision is to be retried
+since; so where content changes under one name, give the whole revision.
 
 Exit codes with --exit-code:
   0  promoted: the revision is stable
