@@ -4,6 +4,7 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { environment } from '../../src/config.ts'
 import { textAt } from '../../src/kube/field.ts'
 import { systemRuntime as runtime } from '../../src/runtime.ts'
 import type { Sandbox } from '../../src/sandbox/sandbox.ts'
@@ -73,7 +74,7 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
       {
         stdio: ['ignore', 'ignore', 'pipe'],
         env: {
-          PATH: process.env.PATH,
+          PATH: environment().PATH,
           HOME: dir,
           POD_NAME: `controller-${index}`,
           SLUICE_LEASE_NAMESPACE: LEASE_NAMESPACE,

@@ -1,0 +1,72 @@
+import { chmodSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { ApiServer, FaultTarget } from '../../src/sandbox/apiserver/index.ts'
+import { CONTROLLER_USER } from '../../src/sandbox/sandbox.ts'
+
+/** Where to die. `Before`: the request is on its way and is never served. `After`: it was served, and nobody hears the answer. */
+export interface Boundary {
+  /** The how manieth write, from 1. */
+  n: number
+  when: 'Before' | 'After'
+}
+
+/** A boundary that waits for its moment. */
+export interface Trap {
+  /** Writes of the controllers to the namespace so far, as `verb resource/subresource`. */
+  seen: readonly string[]
+  remove(): void
+}
+
+const writes = new Set(['create', 'update', 'patch', 'delete'])
+
+/** Kills at the n-th write that a controller sends about a namespace from now on, whatever it is. */
+export function trapWrite(api: ApiServer, namespace: string, { n, when }: Boundary, kill: () => void): Trap {
+  const seen: string[] = []
+  const after = when === 'After'
+  let waiting: FaultTarget | undefined
+  const match = (target: FaultTarget): boolean => {
+    if (target.namespace !== namespace || !writes.has(target.verb)) return false
+    seen.push(`${target.verb} ${target.resource}${target.subresource ? `/${target.subresource}` : ''}`)
+    if (seen.length !== n) return false
+    if (after) waiting = target
+    else kill()
+    return true
+  }
+  const removeFault = api.faults.add({
+    user: CONTROLLER_USER,
+    match,
+    ...(after ? { resetAfter: true } : { stall: true }),
+  })
+  const removeListener = api.onRequest((record) => {
+    if (!waiting || record.path !== waiting.path || record.verb !== waiting.verb) return
+    waiting = undefined
+    kill()
+  })
+  return {
+    seen,
+    remove() {
+      removeFault()
+      removeListener()
+    },
+  }
+}
+
+/**
+ * Kills at the n-th push over HTTP, from the hooks of the remote: first before the branch has moved, then, at the n-th that moves
+ * it, before the pusher hears of it. A push of a developer, over file://, is not counted.
+ * @param pidFile names the processes that die
+ */
+export function trapPush(remote: string, pidFile: string, n: number, when: readonly Boundary['when'][]): void {
+  for (const each of when) {
+    const hook = join(remote, 'hooks', each === 'Before' ? 'update' : 'post-receive')
+    const script = `#!/bin/sh
+[ -n "$REMOTE_USER" ] || exit 0
+echo x >> pushes-${each}
+[ "$(wc -l < pushes-${each})" -eq ${n} ] || exit 0
+kill -9 $(cat '${pidFile}')
+${each === 'Before' ? 'exit 1' : ''}
+`
+    writeFileSync(hook, script)
+    chmodSync(hook, 0o755)
+  }
+}
