@@ -1,4 +1,4 @@
-import { nowhereToGo, RETREAT_MANAGER, type Retreat, retreat } from './retreat.ts'
+import { isOfPeople, nowhereToGo, RETREAT_MANAGER, type Retreat, retreat } from './retreat.ts'
 import {
   canaryNow,
   carriesTraffic,
@@ -32,7 +32,7 @@ export const breach: Rule = (turn) => {
 /** A retreat that was decided, and could not be made because stable has gone meanwhile. */
 function decided(turn: Turn): Retreat | undefined {
   const { retreating } = turn.status
-  return retreating?.result === 'RolledBack' ? retreating : undefined
+  return retreating && !isOfPeople(retreating.result) ? retreating : undefined
 }
 
 /** Has the canary had traffic in this attempt? What it did then counts, also after somebody took it away. */

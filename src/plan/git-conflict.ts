@@ -10,7 +10,8 @@ export function unpauseAfterConflict(turn: Turn): void {
   if (paused?.reason !== 'GitConflict' || !o.git.known || o.git.problem || o.git.conflict) return
   if (paused.commit === status.git?.accepted) return
   // The branch must have moved since: a conflict that a commit met may not have been seen by the look at the branch yet.
-  if (o.git.tip === undefined || o.git.tip === paused.tip) return
+  // Without a tip, a person has asked for the pause as well.
+  if (o.git.tip === undefined || paused.tip === undefined || o.git.tip === paused.tip) return
   delete status.paused
   event(turn, 'Normal', 'Resumed', `the weight of ${status.canary?.name} in Git is as it was again`)
 }
@@ -39,7 +40,7 @@ export const gitConflict: Rule = (turn) => {
     by: conflict.author,
     at: iso(now),
     commit: conflict.commit,
-    ...(o.git.tip ? { tip: o.git.tip } : {}),
+    ...(o.git.tip && !status.paused ? { tip: o.git.tip } : {}),
   }
   event(turn, 'Warning', 'GitConflict', message)
   turn.effects.push({ kind: 'notify', topic: 'paused', message })

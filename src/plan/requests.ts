@@ -59,6 +59,8 @@ function pauseRollout(turn: Turn, request: RequestObservation): Answer {
     at: iso(turn.now),
     by,
   }
+  // A pause that ends by itself is now one that a person wants.
+  delete turn.status.paused.tip
   return { result: 'Done', message: 'nothing moves forward until it is resumed' }
 }
 

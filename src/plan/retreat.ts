@@ -211,10 +211,15 @@ export function closeApproval(turn: Turn, reason: string): void {
   delete turn.status.approval
 }
 
+/** People may send traffic back to a stable that is not ready; Sluice by itself does not. */
+export function isOfPeople(result: Retreat['result']): boolean {
+  return result === 'Reverted' || result === 'Aborted'
+}
+
 /** A retreat that was decided but not confirmed goes on, whatever the evidence says now. */
 export const unfinishedRetreat: Rule = (turn) => {
   const { retreating, canary } = turn.status
   if (!retreating || !canary) return undefined
-  if (retreating.result === 'RolledBack' && carriesTraffic(turn) && stableIsGone(turn)) return undefined
+  if (!isOfPeople(retreating.result) && carriesTraffic(turn) && stableIsGone(turn)) return undefined
   return retreat(turn, retreating)
 }

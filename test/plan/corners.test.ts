@@ -155,6 +155,20 @@ describe('no ready stable pod', () => {
     expect(world.weightsOf('v2')).toEqual([10, 0])
   })
 
+  test('a superseded canary is kept likewise, and moves nowhere, also when it is desired again', () => {
+    const world = at(10)
+    world.desire('v3')
+    world.reconcile({ fails: (e) => e.kind === 'setWeight' })
+    world.pods.v1 = dead
+    world.pass(30_000)
+    world.desire('v2')
+    world.pass(5 * 60_000)
+    expect(world.weightsOf('v2')).toEqual([10])
+    world.pods.v1 = alive
+    world.settle()
+    expect(world.weightsOf('v2').slice(0, 2)).toEqual([10, 0])
+  })
+
   test.each<[string, Spec, (world: World) => void]>([
     [
       'too few requests',
@@ -344,6 +358,23 @@ describe('weights in Git end as they are live', () => {
     world.personWrites('v2', 10)
     world.pass(10 * 60_000)
     expect(world.weightsOf('v2')).toEqual([10, 50, 100])
+  })
+
+  test.each(['before', 'after'] as const)('a pause that a person asked for %s the conflict outlasts it', (when) => {
+    const world = at(10)
+    if (when === 'before') world.ask('pause', {})
+    world.settle()
+    world.personWrites('v2', 30)
+    world.settle()
+    if (when === 'after') world.ask('pause', {})
+    world.settle()
+    world.personWrites('v2', 10)
+    world.pass(5 * 60_000)
+    expect(world.weightsOf('v2')).toEqual([10])
+    world.ask('resume', {})
+    world.pass(5 * 60_000)
+    expect(world.weight).toBe(0)
+    expect(world.status.stable?.name).toBe('v2')
   })
 
   test('commits: Outcomes says nothing of a lowered weight', () => {
