@@ -162,7 +162,9 @@ export function createTransport(config: ClientConfig): Transport {
         if (request.textAllowed) return body
         throw badResponse(request.target, 'the answer is not JSON')
       }
-      if (status === 404 && request.missing === 'undefined' && parsed.ok) return undefined
+      // An API server answers a path it does not know (a CRD that is not installed) in Go's words; a proxy's page is no answer.
+      const isApiServers = parsed.ok || body.trim() === '404 page not found'
+      if (status === 404 && request.missing === 'undefined' && isApiServers) return undefined
       throw refusal(request, response, parsed.ok ? parsed.value : undefined)
     },
 

@@ -160,6 +160,14 @@ describe('answers that are errors', () => {
     expect(error.message).not.toContain('secret-session')
   })
 
+  test('a path that the API server does not know is an object that is not there: its CRD is not installed', async () => {
+    const [client] = await serve((_request, response) => {
+      response.writeHead(404, { 'content-type': 'text/plain; charset=utf-8' })
+      response.end('404 page not found\n')
+    })
+    expect(await client.get(resources.rollouts, key)).toBeUndefined()
+  })
+
   test('a 404 that is not from the API server does not mean that the object is gone', async () => {
     const [client] = await serve((_request, response) => {
       response.writeHead(404)
