@@ -19,6 +19,7 @@ import { createCaches, type Kind } from './caches.ts'
 import { clusterNameOf } from './cluster-name.ts'
 import type { Context } from './context.ts'
 import { createAnalysisFeed } from './feed.ts'
+import { giveBackMemory } from './memory.ts'
 import { createChannels } from './people.ts'
 import { prometheusFinder } from './prometheus.ts'
 import { reconcile } from './reconcile.ts'
@@ -222,6 +223,7 @@ export async function startController(config: ControllerConfig, parts: Controlle
   let cluster = ''
   const synced = caches.synced(stopped.signal).then(async () => {
     cluster = await nameCluster()
+    giveBackMemory()
     log.info({ rollouts: caches.of('rollouts').list().length, listen: server.url, cluster }, 'synced')
     if (elector) elector.start()
     else lead(cluster)
