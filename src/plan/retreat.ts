@@ -205,7 +205,10 @@ export function voidIntent(turn: Turn, putBack: boolean): void {
 export function closeApproval(turn: Turn, reason: string): void {
   const { approval } = turn.status
   if (approval && (approval.state === 'Pending' || approval.state === 'Approved')) {
-    turn.effects.push({ kind: 'closeApproval', name: approval.name, state: 'Void', reason })
+    // One that was rejected or has expired is closed by that; made void, a crash right now would have it asked again.
+    const seen = turn.o.approval?.name === approval.name ? turn.o.approval.state : undefined
+    if (seen !== 'Rejected' && seen !== 'Expired')
+      turn.effects.push({ kind: 'closeApproval', name: approval.name, state: 'Void', reason })
     turn.status.asks = (turn.status.asks ?? 0) + 1
   }
   delete turn.status.approval

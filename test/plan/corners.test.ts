@@ -349,6 +349,36 @@ describe('weights in Git end as they are live', () => {
     expect(world.gitWeights.v2).toBe(30)
   })
 
+  test('killed while a lower weight is being followed: nobody is said to have lowered it, and nothing more is committed', () => {
+    const world = at(10)
+    world.personWrites('v2', 5)
+    world.reconcile({ crashAfter: 1 })
+    world.settle()
+    expect(world.weightsOf('v2')).toEqual([10, 5])
+    expect(world.status).toMatchObject({ step: { weight: 5 }, paused: { reason: 'GitConflict' } })
+    expect(world.events.map((e) => e.reason)).not.toContain('WeightLowered')
+    expect(world.log).toHaveLength(1)
+  })
+
+  test('what is committed after a lower weight was followed is no conflict with it', () => {
+    const world = at(10)
+    world.personWrites('v2', 5)
+    world.settle()
+    world.desire('v1')
+    world.settle()
+    expect(world.points.v2).toBe(0)
+    expect(world.gitWeights.v2).toBe(0)
+  })
+
+  test('a lower weight that was followed stays paused whatever else happens on the branch', () => {
+    const world = at(10)
+    world.personWrites('v2', 5)
+    world.settle()
+    world.gitCommits++
+    world.pass(5 * 60_000)
+    expect(world.weightsOf('v2')).toEqual([10, 5])
+  })
+
   test('a person puts the weight back in Git: the rollout goes on by itself', () => {
     const world = at(10)
     world.personWrites('v2', 30)
@@ -470,6 +500,31 @@ describe('approvals', () => {
       world.pass(30_000)
       expect(world.weight).toBe(50)
       expect(Object.values(world.approvals).map((a) => a.closed)).toEqual(['Consumed'])
+    }
+  })
+
+  test('killed while a rejection is being carried out: it is not asked again', () => {
+    for (let k = 0; k < 6; k++) {
+      const world = at(10, { steps: approvalSteps })
+      world.pass(3 * 60_000)
+      for (const a of Object.values(world.approvals)) Object.assign(a, { state: 'Rejected', by: ['dana'] })
+      world.reconcile({ crashAfter: k, fails: (e) => e.kind === 'setWeight' })
+      world.settle()
+      expect(world.status.lastOutcome).toMatchObject({ result: 'Aborted', reason: 'Rejected' })
+    }
+  })
+
+  test('killed while a rejection before the first step is being carried out: it is not asked again', () => {
+    for (let k = 0; k < 6; k++) {
+      const steps = approvalSteps.map((s) => (s.weight === 10 ? { ...s, approval: { from: ['user:dana'] } } : s))
+      const world = new World({ steps })
+      world.settle()
+      world.desire('v2')
+      world.pass(30_000)
+      for (const a of Object.values(world.approvals)) Object.assign(a, { state: 'Rejected', by: ['dana'] })
+      world.reconcile({ crashAfter: k })
+      world.settle()
+      expect(world.status.lastOutcome).toMatchObject({ result: 'Aborted', reason: 'Rejected' })
     }
   })
 

@@ -93,6 +93,35 @@ describe('which rule speaks', () => {
     expect(world.weightsOf('v2')).toEqual([10, 0])
   })
 
+  test('a breach and an abort in one look: the breach names the outcome', () => {
+    const world = atTen()
+    world.breaching.add('v2')
+    world.ask('abort', {})
+    world.settle()
+    expect(world.status.lastOutcome).toMatchObject({ result: 'RolledBack', reason: 'Breach.success-rate' })
+  })
+
+  test('an abort and a new revision in one look: the old one is aborted, and stays out', () => {
+    const world = atTen()
+    world.ask('abort', {})
+    world.desire('v3')
+    world.settle()
+    expect(world.status.history?.map((h) => h.result)).toEqual(['Aborted'])
+    expect(world.status.knownBad).toMatchObject([{ name: 'v2' }])
+  })
+
+  test('suspend stops a retreat that could not be written, and the end of suspend lets it go on', () => {
+    const world = atTen()
+    world.breaching.add('v2')
+    world.reconcile({ fails: (e) => e.kind === 'setWeight' })
+    world.spec = { ...world.spec, suspend: true }
+    world.pass(60_000)
+    expect(world.weightsOf('v2')).toEqual([10])
+    world.spec = { ...world.spec, suspend: false }
+    world.settle()
+    expect(world.weightsOf('v2')).toEqual([10, 0])
+  })
+
   test('deletion at 10 % puts traffic back, tells Git, then lets go', () => {
     const world = atTen()
     world.deleting = true

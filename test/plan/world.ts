@@ -28,6 +28,7 @@ export interface ModelApproval {
   digest: string
   state: 'Pending' | 'Approved' | 'Rejected' | 'Expired'
   by: string[]
+  expiresAt: number
   closed?: 'Void' | 'Consumed'
 }
 
@@ -206,6 +207,7 @@ export class World {
     const { stable, canary, approval } = status
     const desired = this.spec.workload.subsets?.desired ?? 'v1'
     const asked = approval && this.approvals[approval.name]
+    if (asked?.state === 'Pending' && this.now >= asked.expiresAt) asked.state = 'Expired'
     const { points } = this.cached ?? this
     const total = Object.values(points).reduce((a, b) => a + b, 0)
     return {
@@ -430,7 +432,12 @@ export class World {
       case 'askApproval': {
         const known = this.approvals[effect.approval.name]
         if (!known || known.closed)
-          this.approvals[effect.approval.name] = { digest: effect.approval.digest, state: 'Pending', by: [] }
+          this.approvals[effect.approval.name] = {
+            digest: effect.approval.digest,
+            expiresAt: effect.approval.expiresAt,
+            state: 'Pending',
+            by: [],
+          }
         return true
       }
       case 'closeApproval': {
