@@ -46,8 +46,8 @@ export interface Comparison {
 }
 
 /**
- * @param implied whether named struct fields exist even when absent, as in Go's zero values: then a struct that
- * appears is not itself an added field (built-in kinds)
+ * @param implied whether the structs of Go's zero values exist even when absent: then one that appears is not itself an
+ * added field (built-in kinds)
  */
 export function compare(from: unknown, to: unknown, schema: Schema | undefined, implied: boolean): Comparison {
   const result = { written: emptySet(), removed: emptySet() }
@@ -75,18 +75,18 @@ function walk(
   if (shape === 'leaf' || isVoid(to)) {
     if (isVoid(to) && shape !== 'leaf' && before !== undefined && !isVoid(before)) {
       removeChildren(before, schema, path, result.removed)
-    } else if (!equal(before, to) && !isImpliedStatus(path, to, implied)) insert(result.written, path)
+    } else if (!equal(before, to) && !(implied && isImplied(path) && isVoid(to))) insert(result.written, path)
     return
   }
   if (shape === 'map' && isObject(to)) {
     const old = isObject(before) ? before : {}
-    if (before === undefined && path.length > 0 && !(implied && schema?.properties)) insert(result.written, path)
+    if (before === undefined && path.length > 0 && !(implied && isImplied(path))) insert(result.written, path)
     for (const name of new Set([...Object.keys(old), ...Object.keys(to)])) {
       walk(old[name], to[name], fieldSchema(schema, name), [...path, `f:${name}`], result, implied)
     }
     return
   }
-  if (before === undefined && !implied) insert(result.written, path)
+  if (before === undefined && !(implied && isImplied(path))) insert(result.written, path)
   const olds = itemsByElement(Array.isArray(before) ? before : [], schema, shape)
   const news = itemsByElement(Array.isArray(to) ? to : [], schema, shape)
   for (const [element, item] of news) {
@@ -100,9 +100,28 @@ function walk(
   }
 }
 
-/** An empty status of a built-in kind is Go's zero value, which nobody wrote. */
-function isImpliedStatus(path: readonly string[], to: unknown, implied: boolean): boolean {
-  return implied && path.length === 1 && path[0] === 'f:status' && isVoid(to)
+/** What Go writes of a built-in object nobody has filled in yet: structs and lists that are there before anybody wrote them. */
+const impliedPaths = new Set([
+  'f:metadata',
+  'f:spec',
+  'f:status',
+  'f:spec.f:containers',
+  'f:spec.f:names',
+  'f:spec.f:scaleTargetRef',
+  'f:spec.f:strategy',
+  'f:spec.f:template',
+  'f:spec.f:template.f:metadata',
+  'f:spec.f:template.f:spec',
+  'f:spec.f:template.f:spec.f:containers',
+  'f:status.f:loadBalancer',
+  'f:involvedObject',
+  'f:regarding',
+  'f:roleRef',
+  'f:source',
+])
+
+function isImplied(path: readonly string[]): boolean {
+  return impliedPaths.has(path.join('.'))
 }
 
 function isVoid(value: unknown): boolean {

@@ -17,6 +17,53 @@ const suffixes: Record<string, number> = {
   Ei: 2 ** 60,
 }
 
+const pattern = /^([+-]?)(\d+\.?\d*|\.\d+)(?:[eE]([+-]?\d+)|([numkMGTPE]|[KMGTPE]i)?)$/
+
+/**
+ * A quantity as the real server writes it back: without fractions, in the largest suffix of its own kind (powers of two,
+ * powers of ten, exponents). Text that is no quantity is answered as it is.
+ * https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
+ */
+export function canonicalQuantity(text: string): string {
+  const match = pattern.exec(text)
+  if (!match) return text
+  const [, sign, number = '', exponent, suffix = ''] = match
+  const [whole = '', fraction = ''] = number.split('.')
+  const digits = BigInt(`${whole}${fraction}`)
+  const minus = sign === '-' && digits !== 0n ? '-' : ''
+  if (suffix.endsWith('i')) {
+    const bytes = ceilDivide(
+      digits << (10n * BigInt('KMGTPE'.indexOf(suffix.charAt(0)) + 1)),
+      10n ** BigInt(fraction.length),
+    )
+    if (bytes >= 1024n) return minus + inPowers(bytes, 1024n, ['', 'Ki', 'Mi', 'Gi', 'Ti', 'Pi', 'Ei'])
+  }
+  const shift = suffix.endsWith('i') ? 10 * ('KMGTPE'.indexOf(suffix.charAt(0)) + 1) : 0
+  const scale = exponent === undefined ? (decimalExponents[suffix] ?? 0) : Number(exponent)
+  // In billionths, below which the server rounds up.
+  const power = 9 + scale - fraction.length
+  const scaled = digits << BigInt(shift)
+  const nanos = power >= 0 ? scaled * 10n ** BigInt(power) : ceilDivide(scaled, 10n ** BigInt(-power))
+  if (exponent === undefined) return minus + inPowers(nanos, 1000n, ['n', 'u', 'm', '', 'k', 'M', 'G', 'T', 'P', 'E'])
+  return minus + inPowers(nanos, 1000n, ['e-9', 'e-6', 'e-3', '', 'e3', 'e6', 'e9', 'e12', 'e15', 'e18'])
+}
+
+const decimalExponents: Record<string, number> = { n: -9, u: -6, m: -3, k: 3, M: 6, G: 9, T: 12, P: 15, E: 18 }
+
+function ceilDivide(value: bigint, by: bigint): bigint {
+  return (value + by - 1n) / by
+}
+
+function inPowers(value: bigint, base: bigint, suffixes: readonly string[]): string {
+  if (value === 0n) return '0'
+  let [rest, power] = [value, 0]
+  while (rest % base === 0n && power < suffixes.length - 1) {
+    rest /= base
+    power++
+  }
+  return `${rest}${suffixes[power]}`
+}
+
 /** The number a Kubernetes quantity (`500m`, `1Gi`, `1e3`) stands for; NaN when it is none. */
 export function quantityValue(text: string): number {
   const match = /^([+-]?(?:\d+\.?\d*|\.\d+))(?:[eE]([+-]?\d+)|([numkMGTPE]|[KMGTPE]i)?)$/.exec(text)

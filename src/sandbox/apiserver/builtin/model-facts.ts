@@ -221,4 +221,17 @@ export const wholeMaps: ReadonlySet<string> = new Set([
   'V1ResourceFieldSelector',
   'V1RoleRef',
   'V1ParamRef',
+  'V1ParamKind',
+  'V1MatchResources',
+  'V1NamedRuleWithOperations',
+  'V1NodeSelectorTerm',
+  'V1FileKeySelector',
+  'V1EndpointAddress',
+  'CoreV1EndpointPort',
+  'DiscoveryV1EndpointPort',
+  'RbacV1Subject',
+  'V1TypedLocalObjectReference',
 ])
+
+/** Maps of strings that server-side apply takes as a whole. */
+export const wholeFields: ReadonlySet<string> = new Set(['V1PodSpec.nodeSelector', 'V1ServiceSpec.selector'])

@@ -1,7 +1,7 @@
 import * as models from '@kubernetes/client-node/dist/gen/models/all.js'
 import { isObject } from '../json.ts'
 import type { Schema } from '../schema.ts'
-import { listKeys, requiredFields, setLists, wholeMaps } from './model-facts.ts'
+import { listKeys, requiredFields, setLists, wholeFields, wholeMaps } from './model-facts.ts'
 
 interface Attribute {
   baseName: string
@@ -73,6 +73,7 @@ function withFacts(model: string, field: string, schema: Schema): Schema {
     return { type: 'object', additionalProperties: intOrString }
   }
   const path = `${model}.${field}`
+  if (wholeFields.has(path)) return { ...schema, 'x-kubernetes-map-type': 'atomic' }
   if (setLists.has(path)) return { ...schema, 'x-kubernetes-list-type': 'set', 'x-kubernetes-patch-strategy': 'merge' }
   const keys = listKeys[path]
   if (!keys) return schema

@@ -1,7 +1,10 @@
 import { at, ensureObject, isObject, type Json, objects } from '../json.ts'
+import { canonicalQuantity } from '../quantity.ts'
+import { dropZeros } from './pod-zeros.ts'
 
 /** Fills in a pod spec as the real server does for pods and for pod templates alike. */
 export function defaultPodSpec(spec: Json): void {
+  dropZeros(spec)
   spec.restartPolicy ??= 'Always'
   spec.dnsPolicy ??= 'ClusterFirst'
   spec.schedulerName ??= 'default-scheduler'
@@ -49,12 +52,9 @@ function defaultContainer(container: Json): void {
   for (const env of objects(container.env)) {
     const fieldRef = at(env, 'valueFrom', 'fieldRef')
     if (isObject(fieldRef)) fieldRef.apiVersion ??= 'v1'
+    defaultDivisor(env.valueFrom)
   }
-  for (const kind of ['limits', 'requests']) {
-    const quantities = at(container, 'resources', kind)
-    if (!isObject(quantities)) continue
-    for (const [name, quantity] of Object.entries(quantities)) quantities[name] = String(quantity)
-  }
+  canonicalQuantities(container.resources)
   for (const kind of ['livenessProbe', 'readinessProbe', 'startupProbe']) {
     const probe = container[kind]
     if (isObject(probe)) defaultProbe(probe)
@@ -63,6 +63,19 @@ function defaultContainer(container: Json): void {
     const httpGet = at(container, 'lifecycle', hook, 'httpGet')
     if (isObject(httpGet)) defaultHttpGet(httpGet)
   }
+}
+
+function canonicalQuantities(resources: unknown): void {
+  for (const kind of ['limits', 'requests']) {
+    const quantities = at(resources, kind)
+    if (!isObject(quantities)) continue
+    for (const [name, quantity] of Object.entries(quantities)) quantities[name] = canonicalQuantity(String(quantity))
+  }
+}
+
+function defaultDivisor(source: unknown): void {
+  const ref = at(source, 'resourceFieldRef')
+  if (isObject(ref)) ref.divisor = canonicalQuantity(String(ref.divisor ?? '0'))
 }
 
 /** An image without tag, or tagged latest; one with a digest is never latest. */
@@ -94,4 +107,25 @@ function defaultVolume(volume: Json): void {
     if (isObject(source)) source.defaultMode ??= 420
   }
   if (isObject(volume.hostPath)) volume.hostPath.type ??= ''
+  if (isObject(volume.emptyDir) && volume.emptyDir.sizeLimit !== undefined) {
+    volume.emptyDir.sizeLimit = canonicalQuantity(String(volume.emptyDir.sizeLimit))
+  }
+  defaultFiles(volume.downwardAPI)
+  for (const source of objects(at(volume, 'projected', 'sources'))) {
+    defaultFiles(source.downwardAPI)
+    if (isObject(source.serviceAccountToken)) source.serviceAccountToken.expirationSeconds ??= 3600
+  }
+  const claim = at(volume, 'ephemeral', 'volumeClaimTemplate')
+  if (!isObject(claim)) return
+  ensureObject(claim, 'metadata')
+  const spec = ensureObject(claim, 'spec')
+  spec.volumeMode ??= 'Filesystem'
+  canonicalQuantities(spec.resources)
+}
+
+function defaultFiles(source: unknown): void {
+  for (const file of objects(at(source, 'items'))) {
+    if (isObject(file.fieldRef)) file.fieldRef.apiVersion ??= 'v1'
+    defaultDivisor(file)
+  }
 }

@@ -4,6 +4,7 @@ import { matchesSelector } from '../selectors.ts'
 import { type Cause, fieldInvalid, fieldRequired } from '../status.ts'
 import { defaultPod, defaultPodSpec } from './pod-defaults.ts'
 import { validatePodSpec, validatePodUpdate } from './pod-validation.ts'
+import { dropZeros } from './pod-zeros.ts'
 
 export const podRules: TypeRules = {
   defaults: defaultPod,
@@ -21,6 +22,8 @@ export const podRules: TypeRules = {
 export const deploymentRules: TypeRules = {
   defaults(deployment) {
     const spec = ensureObject(deployment, 'spec')
+    if (spec.minReadySeconds === 0) delete spec.minReadySeconds
+    if (spec.paused === false) delete spec.paused
     spec.replicas ??= 1
     spec.revisionHistoryLimit ??= 10
     spec.progressDeadlineSeconds ??= 600
@@ -76,7 +79,7 @@ export const replicaSetRules: TypeRules = {
 
 function defaultTemplate(spec: Json): void {
   const template = ensureObject(spec, 'template')
-  ensureObject(template, 'metadata')
+  dropZeros(ensureObject(template, 'metadata'))
   defaultPodSpec(ensureObject(template, 'spec'))
 }
 
