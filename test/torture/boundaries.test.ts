@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openStage, type Stage } from '../scenario/stage.ts'
 import { type Fleet, startFleet } from './fleet.ts'
 import { badMoments, goodMoments, type Moment, trapMoment } from './moment.ts'
-import { type Kind, prepareRelease, type Release } from './release.ts'
+import { type Kind, prepareRelease } from './release.ts'
 import { trapPush } from './trap.ts'
 
 let stage: Stage
@@ -17,36 +17,35 @@ afterAll(async () => {
   await stage.stop()
 }, 60_000)
 
-/** All of them go wrong at the same time: each meets its own deaths at their moments, and those of the others anywhere. */
-describe.concurrent('killed before and after', { timeout: 300_000 }, () => {
-  const cases = [
-    ...badMoments.map((moment): [string, Kind, Moment] => [`a bad release, when ${moment.name}`, 'bad', moment]),
-    ...goodMoments.map((moment): [string, Kind, Moment] => [`a good release, when ${moment.name}`, 'gated', moment]),
-  ]
-  for (const [i, [name, kind, moment]] of cases.entries())
-    test(name, async () => {
-      const release = await prepareRelease(stage, `moment-${i}`, kind)
-      const deaths = trapMoment(stage.sandbox.api, release.namespace, moment, fleet.killAll)
-      await ends(release)
-      expect(deaths()).toBe(2)
-    })
+interface Case {
+  kind: Kind
+  moments: Moment[]
+  /** The push at which to die as well, from 1. */
+  push?: number
+}
 
-  for (const [name, kind, n] of [
-    ['a bad release, at the push of its step', 'bad', 1],
-    ['a bad release, at the push of its rollback', 'bad', 2],
-    ['a good release, at the push of its promotion', 'gated', 4],
-  ] as const)
-    test(name, async () => {
-      const release = await prepareRelease(stage, `push-${kind}-${n}`, kind)
-      trapPush(join(stage.dir, `${release.namespace}.git`), fleet.pidFile, n, ['Before', 'After'])
-      await ends(release)
+const every = (list: Moment[], from: number) => list.filter((_, i) => i % 3 === from)
+const cases: Case[] = [
+  { kind: 'bad', moments: every(badMoments, 0), push: 1 },
+  { kind: 'bad', moments: every(badMoments, 1), push: 2 },
+  { kind: 'bad', moments: every(badMoments, 2) },
+  { kind: 'gated', moments: every(goodMoments, 0), push: 2 },
+  { kind: 'gated', moments: every(goodMoments, 1), push: 4 },
+  { kind: 'gated', moments: every(goodMoments, 2) },
+]
+
+/** They run side by side under one controller: each meets its own deaths at their moments, and those of the others anywhere. */
+describe.concurrent('killed before it is served, and again before it is answered', { timeout: 300_000 }, () => {
+  for (const [i, { kind, moments, push }] of cases.entries())
+    test(`a ${kind} release, ${moments.map(({ name }) => `when ${name}`).join(', ')}`, async () => {
+      const release = await prepareRelease(stage, `moments-${i}`, kind)
+      const deaths = moments.map((moment) => trapMoment(stage.sandbox.api, release.namespace, moment, fleet.killAll))
+      if (push) trapPush(join(stage.dir, `${release.namespace}.git`), fleet.pidFile, push, ['Before', 'After'])
+      await release.scene.desire('v2')
+      await release.scene.until('at its end', release.isOver, 240_000)
+      const { violations, story } = await release.judge()
+      await release.stop()
+      expect(violations, release.text(story)).toEqual([])
+      expect(deaths.map((died) => died())).toEqual(moments.map(() => 2))
     })
 })
-
-async function ends(release: Release): Promise<void> {
-  await release.scene.desire('v2')
-  await release.scene.until('at its end', release.isOver, 240_000)
-  const { violations, story } = await release.judge()
-  expect(violations, release.text(story)).toEqual([])
-  release.stop()
-}

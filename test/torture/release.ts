@@ -22,7 +22,8 @@ export interface Release {
   /** Holds what was seen to the invariants, once all is quiet. */
   judge(): Promise<{ violations: Violation[]; story: Story }>
   text(story: Story): string
-  stop(): void
+  /** Ends everything that costs: requests, pods, looks at the repository. */
+  stop(): Promise<void>
 }
 
 export const WEIGHTS = [10, 50, 100]
@@ -45,10 +46,10 @@ export async function prepareRelease(stage: Stage, namespace: string, kind: Kind
         hold: '1s',
         ...(kind === 'gated' && i + 1 === GATED ? { approval } : {}),
       })),
-      // Far from what a busy machine does to requests of a version that is well.
-      analysis: { slis: [{ name: 'success-rate', successRate: { objective: 80 } }] },
+      // Far from what a busy machine does to requests of a version that is well, and enough to convict one that fails.
+      analysis: { minRequests: 12, slis: [{ name: 'success-rate', successRate: { objective: 90 } }] },
     },
-    git: {},
+    git: { interval: '2s' },
   })
   const unsubscribe = storage.subscribe(refs.approvals, (type, object) => {
     if (type !== 'DELETED' && object.metadata.namespace === namespace) void approve(object)
@@ -111,9 +112,13 @@ export async function prepareRelease(stage: Stage, namespace: string, kind: Kind
       return { violations: violationsOf(story), story }
     },
     text: tell,
-    stop() {
+    async stop() {
       unsubscribe()
       notes.stop()
+      await scene.load?.stop()
+      storage.remove(refs.sources, { namespace, name: 'config' })
+      for (const { metadata } of storage.list(refs.deployments, { namespace }))
+        storage.remove(refs.deployments, { namespace, name: metadata.name })
     },
   }
 }
