@@ -128,7 +128,7 @@ const setup: fc.Arbitrary<Setup> = fc.record({
 })
 
 /** Histories of a Rollout that begins to release v2, and of everything that gets in its way. */
-export function histories(maxLength = 14): fc.Arbitrary<History> {
+export function histories(maxLength = 11): fc.Arbitrary<History> {
   return fc
     .tuple(setup, fc.array(command, { minLength: 1, maxLength }), ending)
     .map(([declared, body, end]) => ({ setup: declared, commands: [...body, ...end] }))

@@ -365,6 +365,82 @@ describe('Git leads forward moves', () => {
   })
 })
 
+describe('gates', () => {
+  const closed = [{ deny: '0 0 1 1 *', for: '14d', timezone: 'UTC' }]
+
+  test('nothing moves while a pod of the canary is not ready, or runs the content before', () => {
+    const world = atTen()
+    world.pods.v2 = { replicas: 2, ready: 1 }
+    world.pass(5 * 60_000)
+    expect(world.status.message).toContain('1 of 2 pods')
+    world.pods.v2 = { replicas: 2, ready: 2 }
+    world.rolling = 'v2'
+    world.pass(5 * 60_000)
+    expect(world.status.message).toContain('rolling')
+    expect(world.weightsOf('v2')).toEqual([10])
+  })
+
+  test('nothing moves while stable has no ready pod', () => {
+    const world = atTen()
+    world.pods.v1 = { replicas: 2, ready: 0 }
+    world.pass(5 * 60_000)
+    expect(world.weightsOf('v2')).toEqual([10])
+    expect(world.status.message).toContain('no ready pod to go back to')
+  })
+
+  test('promotion waits for an open window', () => {
+    const world = atTen()
+    while (world.weight !== 100) world.pass(15_000)
+    world.spec = { ...world.spec, windows: closed }
+    world.pass(10 * 60_000)
+    expect(world.status.canary?.name).toBe('v2')
+    world.spec = { ...world.spec, windows: [] }
+    world.settle()
+    expect(world.status.stable?.name).toBe('v2')
+  })
+
+  test.each<[string, (world: World) => void]>([
+    [
+      'the step',
+      (world) => {
+        const steps = world.spec.steps.map((s) => (s.weight === 50 ? { ...s, hold: '2m' } : s))
+        world.spec = { ...world.spec, steps }
+      },
+    ],
+    [
+      'an objective',
+      (world) => {
+        const slis = [{ name: 'success-rate', successRate: { objective: 99.9 } }]
+        world.spec = { ...world.spec, analysis: { ...world.spec.analysis, slis } }
+      },
+    ],
+  ])('an open intent is given up when %s is edited, and its approval is asked again', (_, edit) => {
+    const world = atTen({ steps: approvalSteps })
+    world.gitDown = true
+    world.pass(3 * 60_000)
+    world.approve()
+    world.settle()
+    expect(world.status.step?.entering).toBeDefined()
+    edit(world)
+    world.gitDown = false
+    world.pass(60_000)
+    expect(world.weightsOf('v2')).toEqual([10])
+    expect(world.status.phase).toBe('AwaitingApproval')
+    expect(Object.keys(world.approvals)).toHaveLength(2)
+  })
+
+  test('a forward move that fails leaves the intent standing, and says what is true', () => {
+    const world = atTen({ steps: approvalSteps })
+    world.pass(3 * 60_000)
+    expect(world.status.phase).toBe('AwaitingApproval')
+    world.approve()
+    for (let i = 0; i < 5; i++) world.reconcile({ fails: (e) => e.kind === 'setWeight' })
+    expect(world.status).toMatchObject({ phase: 'Progressing', step: { weight: 10, entering: { weight: 50 } } })
+    world.settle()
+    expect(world.weight).toBe(50)
+  })
+})
+
 describe('contested weights', () => {
   test('raised by hand: put back at once, naming who', () => {
     const world = atTen()
@@ -396,6 +472,14 @@ describe('contested weights', () => {
     expect(world.weight).toBe(10)
     expect(world.status.phase).toBe('AwaitingApproval')
     expect(Object.keys(world.approvals)).toHaveLength(2)
+  })
+
+  test('lowered while an approval is asked for: the question is closed and another one asked', () => {
+    const world = atTen({ steps: approvalSteps })
+    world.pass(3 * 60_000)
+    world.write('v2', 5, 'kubectl-edit')
+    world.reconcile()
+    expect(Object.values(world.approvals)).toMatchObject([{ closed: 'Void' }])
   })
 
   test('the third lowering in one step is contested, naming who, until somebody resumes', () => {

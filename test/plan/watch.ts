@@ -10,7 +10,7 @@ import type { Command } from './history.ts'
 import type { World } from './world.ts'
 
 /** How many plans go by between two that are made twice and read back with the schema. */
-const SAMPLE = 29
+const SAMPLE = 41
 
 /** Looks at a world from outside and throws as soon as a promise of DESIGN section 2 is broken. */
 export function watch(world: World): { before(c: Command): void; after(c: Command): void; end(): void } {

@@ -360,9 +360,11 @@ export class World {
     if (this.status.step?.since !== status.step?.since)
       this.stepStart = Date.parse(status.step?.since ?? new Date(this.now).toISOString())
     const text = JSON.stringify(status)
-    if (text !== this.text) this.news++
+    if (text !== this.text) {
+      this.news++
+      this.status = JSON.parse(text)
+    }
     this.text = text
-    this.status = JSON.parse(text)
     this.onStatus?.(this.status)
     if (options.crashRecorded) return this.crashed(decided)
     if (status === decided.status)
