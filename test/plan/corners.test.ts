@@ -337,6 +337,20 @@ describe('weights in Git end as they are live', () => {
     expect(world.status).toMatchObject({ phase: 'Healthy', stable: { name: 'v2' } })
   })
 
+  test('a retry of an older revision while a newer rollback is owed: the newest word about the desired version wins', () => {
+    const world = at(10)
+    const { revision, name, hash } = world.revision('v4')
+    world.status.knownBad = [{ revision, name, hash, reason: 'Breach', at: '2025-12-31T00:00:00Z' }]
+    world.gitDown = true
+    world.breaching.add('v2')
+    world.settle()
+    world.ask('retry', { revision })
+    world.settle()
+    world.gitDown = false
+    world.pass(60_000)
+    expect(world.spec.workload.subsets?.desired).toBe('v4')
+  })
+
   test('a rollback beside a weight that a person wrote into Git still puts the desired version back', () => {
     const world = at(10)
     world.personWrites('v2', 30)

@@ -351,6 +351,7 @@ describe('Git leads forward moves', () => {
     world.pass(10 * 60_000)
     expect(world.weightsOf('v2')).toEqual([10])
     expect(world.status).toMatchObject({ phase: 'Paused', paused: { reason: 'GitConflict' } })
+    expect(world.events.filter((e) => e.reason === 'GitConflict')).toHaveLength(1)
     world.request = { id: 'r', verb: 'resume' }
     world.pass(10 * 60_000)
     expect(world.weightsOf('v2')).toEqual([10, 50, 100])
@@ -441,6 +442,116 @@ describe('gates', () => {
   })
 })
 
+describe('what ends with a rollout, an intent or a pause', () => {
+  test('the commit of an intent that a breach voided is never made', () => {
+    const world = atTen()
+    world.gitDown = true
+    world.pass(3 * 60_000)
+    expect(world.status.step?.entering).toBeDefined()
+    world.breaching.add('v2')
+    world.settle()
+    world.gitDown = false
+    world.pass(60_000)
+    expect(world.log.map((c) => [c.kind, c.weights?.weight])).toEqual([
+      ['step', 10],
+      ['rollback', 0],
+    ])
+  })
+
+  test('the commit of an intent is not made while its gates are shut', () => {
+    const world = atTen()
+    world.gitDown = true
+    world.pass(3 * 60_000)
+    world.spec = { ...world.spec, windows: [{ deny: '0 0 1 1 *', for: '14d', timezone: 'UTC' }] }
+    world.gitDown = false
+    world.settle({ crashRecorded: false })
+    world.queue.clear()
+    world.results = {}
+    world.log = world.log.filter((c) => c.weights?.weight === 10)
+    world.pass(60_000)
+    expect(world.log).toHaveLength(1)
+  })
+
+  test('a spent approval is not good for the same move after its intent was given up', () => {
+    const world = atTen({ steps: approvalSteps })
+    world.gitDown = true
+    world.pass(3 * 60_000)
+    world.approve()
+    world.settle()
+    expect(Object.values(world.approvals)).toMatchObject([{ closed: 'Consumed' }])
+    world.ask('pause', {})
+    world.settle()
+    world.ask('resume', {})
+    world.gitDown = false
+    world.pass(60_000)
+    expect(world.weightsOf('v2')).toEqual([10])
+    expect(Object.values(world.approvals)).toMatchObject([{ closed: 'Consumed' }, { state: 'Pending' }])
+  })
+
+  test('an approval that was spent a moment ago is closed when its intent is given up', () => {
+    const world = atTen({ steps: approvalSteps })
+    world.pass(3 * 60_000)
+    world.approve()
+    world.reconcile()
+    expect(world.status.step?.entering).toBeDefined()
+    world.ask('pause', {})
+    world.settle()
+    expect(Object.values(world.approvals)).toMatchObject([{ closed: 'Void' }])
+  })
+
+  test('a pause ends with the revision that was paused', () => {
+    const world = atTen()
+    world.ask('pause', {})
+    world.settle()
+    world.desire('v3')
+    world.pass(60_000)
+    expect(world.weightsOf('v3')[0]).toBe(10)
+  })
+
+  test('holds that were waived for one revision apply to the next', () => {
+    const world = atTen()
+    world.pass(15_000)
+    world.gitDown = true
+    world.ask('promote', { full: true })
+    world.settle()
+    world.gitDown = false
+    world.desire('v3')
+    world.pass(45_000)
+    expect(world.weightsOf('v3')).toEqual([10])
+  })
+
+  test.each<[string, (world: World) => void, (world: World) => void]>([
+    ['paused', (world) => world.ask('pause', {}), (world) => world.ask('resume', {})],
+    [
+      'the spec cannot work',
+      (world) => Object.assign(world, { specProblem: { reason: 'InvalidSpec', message: 'no' } }),
+      (world) => Object.assign(world, { specProblem: undefined }),
+    ],
+  ])('the hold stands still while %s', (_, stop, go) => {
+    const world = atTen()
+    stop(world)
+    world.pass(10 * 60_000)
+    go(world)
+    world.pass(15_000)
+    expect(world.weightsOf('v2')).toEqual([10])
+    world.pass(60_000)
+    expect(world.weightsOf('v2')).toEqual([10, 50])
+  })
+
+  test('a hold that is ended early still waits for the first complete window', () => {
+    const world = new World({ analysis: { minRequests: 0 } })
+    world.settle()
+    world.desire('v2')
+    for (let i = 0; i < 20 && world.weight !== 10; i++) world.reconcile()
+    world.ask('promote', {})
+    world.settle()
+    expect(world.weightsOf('v2')).toEqual([10])
+    world.advance(15_000)
+    world.settle()
+    expect(world.weightsOf('v2')).toEqual([10, 50])
+  })
+})
+
 describe('contested weights', () => {
   test('raised by hand: put back at once, naming who', () => {
     const world = atTen()
@@ -472,6 +583,18 @@ describe('contested weights', () => {
     expect(world.weight).toBe(10)
     expect(world.status.phase).toBe('AwaitingApproval')
     expect(Object.keys(world.approvals)).toHaveLength(2)
+  })
+
+  test('lowered by hand: nothing is raised while the evidence up to then has not come in', () => {
+    const world = atTen()
+    world.completeThrough = world.now - 1_000
+    world.write('v2', 0, 'kubectl-edit')
+    world.pass(5 * 60_000)
+    expect(world.weightsOf('v2')).toEqual([10, 0])
+    expect(world.status.message).toContain('kubectl-edit')
+    world.completeThrough = undefined
+    world.settle()
+    expect(world.weightsOf('v2')).toEqual([10, 0, 10])
   })
 
   test('lowered while an approval is asked for: the question is closed and another one asked', () => {
@@ -511,6 +634,26 @@ describe('approvals are for a digest', () => {
     world.approve()
     world.settle()
     expect(world.weight).toBe(60)
+  })
+
+  test('a yes to another digest under the same name moves nothing', () => {
+    const world = atTen({ steps: approvalSteps })
+    world.pass(3 * 60_000)
+    world.approve()
+    for (const a of Object.values(world.approvals)) a.digest = 'another'
+    world.pass(60_000)
+    expect(world.weightsOf('v2')).toEqual([10])
+  })
+
+  test('the same move in another attempt is another question', () => {
+    const steps = approvalSteps.map((s) => (s.weight === 10 ? { ...s, approval: { from: ['user:dana'] } } : s))
+    const world = new World({ steps })
+    world.settle()
+    for (const name of ['v2', 'v3', 'v2']) {
+      world.desire(name)
+      world.pass(30_000)
+    }
+    expect(Object.keys(world.approvals)).toHaveLength(3)
   })
 
   test('a rejected approval goes back and marks the revision with the reason', () => {

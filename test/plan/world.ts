@@ -75,6 +75,7 @@ export class World {
   /** undefined: fresh answers. */
   silence: 'NoData' | 'Error' | undefined
   neverSampled = false
+  completeThrough: number | undefined
   verdicts: Record<string, SliObservation['verdict']> = {}
   stepEvents: number | undefined
   gap = false
@@ -292,7 +293,7 @@ export class World {
       observed: '99.90 %',
       objective: '99.5 %',
       ...(this.neverSampled && this.silence ? {} : { newestAt: this.silence ? this.now - 60_000 : this.now }),
-      completeThrough: this.silence ? this.now - 60_000 : this.now,
+      completeThrough: this.completeThrough ?? (this.silence ? this.now - 60_000 : this.now),
       gap: this.gap,
       ...(this.evidence === undefined ? {} : { evidence: this.evidence }),
     }
