@@ -1,10 +1,10 @@
 /**
  * How fast traffic is put back: from the verdict to the accepted weight write, and from the onset of errors to weight 0.
  *
- *   node bench/breach.ts [--quick] [--rollouts N] [--interval SECONDS] [--errors PERCENT] [--seed N]
+ *   node bench/breach.ts [--quick] [--rollouts N] [--broken N] [--interval SECONDS] [--errors PERCENT] [--seed N]
  *
  * The controller is a process of its own against the sandbox's API server and Prometheus; requests are drawn, and follow
- * the weights. Nine of ten canaries break, each at a moment of its own within four intervals. Bars: 99 of 100 writes
+ * the weights. Nine of ten canaries break unless told, each at a moment of its own within four intervals. Bars: 99 of 100 writes
  * within 50 ms of the verdict; one scrape plus one interval from the onset.
  */
 import { parseArgs } from 'node:util'
@@ -15,6 +15,7 @@ const { values } = parseArgs({
   options: {
     quick: { type: 'boolean' },
     rollouts: { type: 'string' },
+    broken: { type: 'string' },
     interval: { type: 'string' },
     errors: { type: 'string' },
     seed: { type: 'string' },
@@ -23,7 +24,13 @@ const { values } = parseArgs({
 const rollouts = Number(values.rollouts ?? (values.quick ? 10 : 20))
 const intervalSeconds = Number(values.interval ?? 1)
 const errorRate = Number(values.errors ?? 20) / 100
-const result = await measureBreaches({ rollouts, intervalSeconds, errorRate, seed: Number(values.seed ?? 1) })
+const result = await measureBreaches({
+  rollouts,
+  intervalSeconds,
+  errorRate,
+  broken: values.broken === undefined ? undefined : Number(values.broken),
+  seed: Number(values.seed ?? 1),
+})
 const ms = (seconds: number) => `${(1000 * seconds).toFixed(0)} ms`
 
 console.log(

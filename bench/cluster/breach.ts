@@ -18,6 +18,8 @@ export interface BreachOptions {
   /** Of the analysis, and of the scrapes. */
   intervalSeconds: number
   errorRate: number
+  /** How many canaries break; nine of ten where it is left out. */
+  broken?: number
   seed: number
 }
 
@@ -117,8 +119,9 @@ export async function measureBreaches(options: BreachOptions): Promise<BreachRes
       ({ namespace, name }) => `${namespace}/${name}`,
     )
 
-    const well = apps.filter((_, i) => i % 10 === 0)
-    const broken = apps.filter((_, i) => i % 10 !== 0)
+    const every = rollouts / (options.broken ?? rollouts * 0.9)
+    const broken = apps.filter((_, i) => Math.floor((i + 1) / every) > Math.floor(i / every))
+    const well = apps.filter((app) => !broken.includes(app))
     const start = Date.now()
     const onset = new Map(broken.map((app) => [app, start + 4 * interval * random()]))
     for (const [app, at] of onset) traffic.breakCanary(app, at, options.errorRate)
