@@ -252,7 +252,11 @@ const analysis = z
       .min(0.000001)
       .max(0.2)
       .default(0.01)
-      .meta({ description: 'Probability of rolling back a canary that meets its objectives, over the whole rollout.' }),
+      .meta({
+        description: 'Probability of rolling back a canary that meets its objectives, over the whole rollout.',
+        // The API server compares a whole number with the whole part of a minimum only: 0 would pass.
+        'x-kubernetes-validations': [{ rule: 'self >= 0.000001', message: 'must be at least 0.000001' }],
+      }),
     maxSampleAge: duration('Samples older than this are no data.', { min: '1s' }).default('45s'),
     onInsufficientData: z
       .object({
@@ -314,7 +318,10 @@ export const rolloutSpec = z
         description: 'The stops on the way. Weights rise and end at 100.',
         'x-kubernetes-list-type': 'atomic',
         'x-kubernetes-validations': [
-          { rule: 'self[size(self) - 1].weight == 100', message: 'the last step must have weight 100' },
+          {
+            rule: 'size(self) == 0 || self[size(self) - 1].weight == 100',
+            message: 'the last step must have weight 100',
+          },
           {
             rule: 'self.all(s, self.exists_one(t, t.weight == s.weight))',
             message: 'weights must rise from step to step',

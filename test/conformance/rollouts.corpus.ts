@@ -34,7 +34,7 @@ export const goodRollouts: Record<string, unknown> = {
     approval: { ...approval, required: 2, expires: '1h30m', onExpiry: 'Hold', separationOfDuties: true },
   }),
   'every kind of SLI': withAnalysis({
-    interval: '500ms'.replace('500ms', '1s'),
+    interval: '1s',
     slis: [
       { name: 'ok', successRate: { objective: 99.95 } },
       { name: 'fast', latency: { objective: 99, threshold: '250ms' } },
@@ -53,6 +53,7 @@ export const goodRollouts: Record<string, unknown> = {
   },
   'a source': { ...shortest, source: { name: 'config', namespace: 'delivery' } },
   suspended: { ...shortest, suspend: true },
+  'nulls, which are no values': { ...shortest, steps: null, suspend: null },
   'something unheard of, which is dropped': { ...shortest, unheardOf: 1, workload: { ...workload, also: true } },
 }
 
@@ -212,7 +213,7 @@ export const badRollouts: Record<string, BadRollout> = {
   },
   'an alpha of 0': {
     spec: withAnalysis({ alpha: 0 }),
-    server: 'spec.analysis.alpha in body should be greater than or equal to 1e-06',
+    server: 'must be at least 0.000001',
     sluice: 'spec.analysis.alpha',
   },
   'a list where a map belongs': {
@@ -220,6 +221,22 @@ export const badRollouts: Record<string, BadRollout> = {
     server: 'spec.analysis in body must be of type object: "array"',
     sluice: 'spec.analysis',
   },
+  'a tiny alpha': {
+    spec: withAnalysis({ alpha: 1e-7 }),
+    server: 'spec.analysis.alpha in body should be greater than or equal to 1e-06',
+    sluice: 'spec.analysis.alpha',
+  },
+  'a long name': {
+    spec: { workload, traffic: { istio: { virtualService: { name: 'a'.repeat(300) } } } },
+    server: 'spec.traffic.istio.virtualService.name: Too long: may not be more than 253 bytes',
+    sluice: 'spec.traffic.istio.virtualService.name',
+  },
+  'null where a value belongs': {
+    spec: { ...shortest, traffic: null },
+    server: 'spec.traffic: Required value',
+    sluice: 'spec.traffic',
+  },
+  'no spec': { spec: undefined, server: 'spec: Required value', sluice: 'spec' },
   'an interval of a day': {
     spec: withAnalysis({ interval: '1d' }),
     sluice: 'spec.analysis.interval must be at most 10m',

@@ -3,7 +3,7 @@ import { jsonType } from './decode.ts'
 import { itemsByElement, shapeOf } from './field-shape.ts'
 import { isObject, type Json } from './json.ts'
 import type { Schema, ValidationRule } from './schema.ts'
-import type { Cause } from './status.ts'
+import { type Cause, shown } from './status.ts'
 
 /** Checks an object, given the one it replaces. */
 export type RuleCheck = (object: Json, old: Json | undefined) => Cause[]
@@ -24,7 +24,8 @@ interface Node {
   items: Node | undefined
 }
 
-const none: RuleCheck = () => []
+/** Of a schema without rules. */
+export const noRules: RuleCheck = () => []
 const env = celEnvironment(['self', 'oldSelf'])
 
 /**
@@ -33,7 +34,7 @@ const env = celEnvironment(['self', 'oldSelf'])
  */
 export function compileRules(schema: Schema): RuleCheck {
   const root = compileNode(schema, 'openAPIV3Schema')
-  if (!root) return none
+  if (!root) return noRules
   return (object, old) => {
     const causes: Cause[] = []
     run(root, object, old, '', causes)
@@ -101,20 +102,22 @@ function runRules(node: Node, value: unknown, old: unknown, path: string, causes
   for (const { rule, program, message, transition } of node.rules) {
     if (transition && oldSelf === undefined && !rule.optionalOldSelf) continue
     const field = rule.fieldPath ? `${path}${rule.fieldPath}` : path
-    const shown = JSON.stringify(jsonType(value))
+    const type = node.schema.type ?? jsonType(value)
+    // As upstream: a scalar is shown, a map or a list is not.
+    const shownValue = type === 'object' || type === 'array' ? '' : `${shown(value)}: `
     const variables = { self, oldSelf: oldSelf ?? null }
     try {
       if (program(variables) === true) continue
       causes.push({
         reason: rule.reason ?? 'FieldValueInvalid',
-        message: `Invalid value: ${shown}: ${failureMessage(rule, message, variables)}`,
+        message: `Invalid value: ${shownValue}${failureMessage(rule, message, variables)}`,
         field,
       })
     } catch (error) {
       const why = error instanceof Error ? firstLine(error.message) : String(error)
       causes.push({
         reason: 'FieldValueInvalid',
-        message: `Invalid value: ${shown}: ${why} evaluating rule: ${rule.message ?? rule.rule}`,
+        message: `Invalid value: ${JSON.stringify(type)}: ${why} evaluating rule: ${rule.message ?? rule.rule}`,
         field,
       })
     }

@@ -40,7 +40,10 @@ function pruneObject(object: Json, schema: Schema, path: string, root: boolean, 
   }
 }
 
-/** Sets, in place, every default of the schema whose field is absent; a null of a non-nullable field counts as absent. */
+/**
+ * Sets, in place, every default of the schema whose field is absent. A null of a non-nullable field counts as absent and
+ * goes, but not a null among the items of a list.
+ */
 export function applyDefaults(value: unknown, schema: Schema | undefined): void {
   if (!schema) return
   if (Array.isArray(value)) {
@@ -54,10 +57,15 @@ export function applyDefaults(value: unknown, schema: Schema | undefined): void 
     if (!field) continue
     const missing = value[name] === undefined || (value[name] === null && field.nullable !== true)
     if (missing && field.default !== undefined) value[name] = structuredClone(field.default)
+    else if (missing) delete value[name]
     if (value[name] !== undefined) applyDefaults(value[name], field)
   }
   const additional = schema.additionalProperties
   if (isObject(additional)) {
-    for (const name of Object.keys(value)) if (!(name in properties)) applyDefaults(value[name], additional as Schema)
+    for (const name of Object.keys(value)) {
+      if (name in properties) continue
+      if (value[name] === null && additional.nullable !== true) delete value[name]
+      else applyDefaults(value[name], additional as Schema)
+    }
   }
 }

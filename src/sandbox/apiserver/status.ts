@@ -128,7 +128,14 @@ export function methodNotAllowed(type: Named): ApiError {
 
 /** A value as Go's `%#v`-like field errors show it: strings quoted, objects as JSON. */
 export function shown(value: unknown): string {
+  if (typeof value === 'number') return shownNumber(value)
   return JSON.stringify(value) ?? 'null'
+}
+
+/** A number as Go prints it: `1e-06`. */
+export function shownNumber(value: number): string {
+  if (value !== 0 && Math.abs(value) < 1e-4) return value.toExponential().replace(/e-(\d)$/, 'e-0$1')
+  return String(value)
 }
 
 export function fieldInvalid(field: string, value: unknown, why: string): Cause {

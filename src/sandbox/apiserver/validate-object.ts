@@ -1,5 +1,5 @@
 import type { KubeObject } from '../../kube/object.ts'
-import { compileRules } from './cel-rules.ts'
+import { compileRules, noRules } from './cel-rules.ts'
 import { isObject } from './json.ts'
 import { validateLabels, validateName, validateQualifiedKey } from './names.ts'
 import type { ResourceType, ServedVersion } from './resource-type.ts'
@@ -18,10 +18,29 @@ export function validateObject(
     const found = validateSchema(object, version.schema)
     causes.push(...found)
     version.rules ??= compileRules(version.schema)
-    if (found.length === 0) causes.push(...version.rules(object, old))
+    if (!found.some(isBlocking)) causes.push(...version.rules(object, old))
+    else if (version.rules !== noRules) causes.push(unchecked)
   }
   causes.push(...(type.rules.validate?.(object, old) ?? []))
   return causes
+}
+
+/** As upstream: after these, CEL rules are not evaluated. */
+function isBlocking({ reason }: Cause): boolean {
+  return [
+    'FieldValueNotSupported',
+    'FieldValueRequired',
+    'FieldValueTooLong',
+    'FieldValueTooMany',
+    'FieldValueTypeInvalid',
+  ].includes(reason)
+}
+
+const unchecked: Cause = {
+  reason: 'FieldValueInvalid',
+  message:
+    'Invalid value: null: some validation rules were not checked because the object was invalid; correct the existing errors to complete validation',
+  field: '<nil>',
 }
 
 function validateMetadata(type: ResourceType, object: KubeObject, old: KubeObject | undefined): Cause[] {

@@ -2,7 +2,7 @@ import { jsonType } from './decode.ts'
 import { keyElement } from './field-set.ts'
 import { equal, isObject, type Json } from './json.ts'
 import type { Schema } from './schema.ts'
-import { type Cause, fieldInvalid, fieldNotSupported, fieldRequired } from './status.ts'
+import { type Cause, fieldInvalid, fieldNotSupported, fieldRequired, shown } from './status.ts'
 
 /** Checks an object against its structural schema; the messages are those of kube-openapi's validator. */
 export function validateSchema(object: Json, schema: Schema): Cause[] {
@@ -17,7 +17,11 @@ function check(value: unknown, schema: Schema, path: string, causes: Cause[]): v
     if (!schema.nullable && schema.type) causes.push(wrongType(path, 'null', schema.type))
     return
   }
-  if (!hasType(value, schema)) {
+  if (typeof value === 'number' && schema.type === 'integer' && !Number.isInteger(value)) {
+    // As upstream: a fraction is named twice, and compared with the bounds all the same.
+    const why = `Invalid value: "": Checked value must be of type integer (default format) in ${path}`
+    causes.push(wrongType(path, 'number', 'integer'), { reason: 'FieldValueInvalid', message: why, field: '<nil>' })
+  } else if (!hasType(value, schema)) {
     const wanted = schema['x-kubernetes-int-or-string'] ? 'integer,string' : (schema.type ?? 'object')
     causes.push(wrongType(path, jsonType(value), wanted))
     return
@@ -67,18 +71,24 @@ function checkString(value: string, schema: Schema, path: string, causes: Cause[
 }
 
 function checkNumber(value: number, schema: Schema, path: string, causes: Cause[]): void {
-  const { minimum, maximum, multipleOf } = schema
+  const { multipleOf } = schema
+  const [minimum, maximum] = [bound(schema.minimum, value), bound(schema.maximum, value)]
   if (minimum !== undefined && (schema.exclusiveMinimum ? value <= minimum : value < minimum)) {
-    const bound = schema.exclusiveMinimum ? `greater than ${minimum}` : `greater than or equal to ${minimum}`
-    causes.push(fieldInvalid(path, value, `${path} in body should be ${bound}`))
+    const wanted = schema.exclusiveMinimum ? 'greater than' : 'greater than or equal to'
+    causes.push(fieldInvalid(path, value, `${path} in body should be ${wanted} ${shown(schema.minimum)}`))
   }
   if (maximum !== undefined && (schema.exclusiveMaximum ? value >= maximum : value > maximum)) {
-    const bound = schema.exclusiveMaximum ? `less than ${maximum}` : `less than or equal to ${maximum}`
-    causes.push(fieldInvalid(path, value, `${path} in body should be ${bound}`))
+    const wanted = schema.exclusiveMaximum ? 'less than' : 'less than or equal to'
+    causes.push(fieldInvalid(path, value, `${path} in body should be ${wanted} ${shown(schema.maximum)}`))
   }
   if (multipleOf !== undefined && value % multipleOf !== 0) {
     causes.push(fieldInvalid(path, value, `${path} in body should be a multiple of ${multipleOf}`))
   }
+}
+
+/** As upstream: a whole number is compared with the whole part of a bound, so that 0 passes a minimum of 0.5. */
+function bound(limit: number | undefined, value: number): number | undefined {
+  return limit !== undefined && Number.isInteger(value) ? Math.trunc(limit) : limit
 }
 
 function checkArray(value: unknown[], schema: Schema, path: string, causes: Cause[]): void {
