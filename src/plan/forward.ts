@@ -187,7 +187,6 @@ function carryOut(turn: Turn): Decision {
     }
   }
   const fallback = structuredClone(status)
-  fallback.phase = 'Progressing'
   turn.effects.push({
     kind: 'setWeight',
     stable: pair.stable,

@@ -136,6 +136,22 @@ describe('subsets', () => {
     expect(observe({ put: [going] })).toMatchObject({ problem: { reason: 'WorkloadMissing' } })
   })
 
+  test('what is behind the recorded names is known although the desired version is not there', () => {
+    const recorded = { recordedStable: 'v1', recordedCanary: 'v2' }
+    const seen = { desired: 'v9', stable: { name: 'v1' }, canary: { name: 'v2', ready: 2 } }
+    expect(observe({ query: { workload: { subsets: { desired: 'v9' } }, ...recorded } })).toMatchObject({
+      problem: { reason: 'SubsetMissing' },
+      seen,
+    })
+    const going = {
+      ...deployment('v2'),
+      metadata: { ...deployment('v2').metadata, deletionTimestamp: '2026-11-22T18:00:00Z' },
+    }
+    const vanished = observe({ put: [going], query: { workload: { subsets: { desired: 'v2' } }, ...recorded } })
+    expect(vanished).toMatchObject({ problem: { reason: 'WorkloadMissing' }, seen: { stable: { name: 'v1' } } })
+    expect(vanished).toHaveProperty('seen.canary', undefined)
+  })
+
   test('a DestinationRule that is missing, and a subset that is, are named', () => {
     expect(observe({ remove: [['DestinationRule', 'checkout']] })).toMatchObject({
       problem: { reason: 'DestinationRuleMissing', message: expect.stringContaining('checkout.shop') },

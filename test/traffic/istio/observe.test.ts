@@ -222,6 +222,11 @@ describe('uneven routes', () => {
   ])('%s', (_what, a, b, uneven) => {
     expect(pairIn(routes(a, b), named)).toMatchObject({ ok: true, uneven })
   })
+
+  test('say the smallest share as well as the greatest', () => {
+    expect(pairIn(routes([90, 10], [95, 5]), named)).toMatchObject({ uneven: true, weight: 10, lowest: 5 })
+    expect(pairIn(routes([90, 10], [90, 10]), named)).not.toHaveProperty('lowest')
+  })
 })
 
 test('an object of any shape is survived', () => {
