@@ -1,0 +1,98 @@
+import { systemRuntime as runtime } from '../../src/runtime.ts'
+import { randomStream } from '../../src/sandbox/mesh/random.ts'
+import { openStage } from '../scenario/stage.ts'
+import { type Fleet, startFleet } from './fleet.ts'
+import type { Violation } from './invariants.ts'
+import { type Kind, prepareRelease, type Release } from './release.ts'
+import { trapWrite } from './trap.ts'
+import { deaths, disturb, troubles } from './trouble.ts'
+
+/** One run: some releases side by side, disturbed from a seed. */
+export interface RunOptions {
+  seed: number
+  controllers: number
+  kinds: readonly Kind[]
+  /** How long things go wrong, from the moment the releases begin; then they may end in peace. */
+  disturbMs: number
+  /** How long the end may take after that. */
+  patienceMs: number
+}
+
+export interface RunResult {
+  violations: { namespace: string; violation: Violation }[]
+  kills: number
+  starts: number
+  faults: Map<string, number>
+  /** Everything that was seen, for the person who has to find out. */
+  text: string
+}
+
+/** How a run kills: at the n-th write of the controller about each release, or at random instants. */
+type Killing = 'Writes' | 'Instants'
+
+/** Plays the releases, and holds them to the invariants. Throws only when the sandbox itself fails. */
+export async function run(options: RunOptions): Promise<RunResult> {
+  const { seed, controllers, kinds, disturbMs, patienceMs } = options
+  const random = randomStream(seed, 'torture')
+  const faults = new Map<string, number>()
+  const stage = await openStage()
+  let fleet: Fleet | undefined
+  const releases: Release[] = []
+  try {
+    const { sandbox, dir } = stage
+    const keep = randomStream(seed, 'work')
+    const onEvent = (what: string) => {
+      for (const release of releases) release.trouble(what)
+    }
+    const acting = await startFleet({ sandbox, dir, controllers, keepsWork: () => keep() < 0.7, onEvent })
+    fleet = acting
+    releases.push(...(await Promise.all(kinds.map((kind, i) => prepareRelease(stage, `${kind}-${i}`, kind)))))
+    const killing: Killing = random() < 0.5 ? 'Writes' : 'Instants'
+    const traps =
+      killing === 'Writes'
+        ? releases.map(({ namespace }) => {
+            const boundary = { n: 1 + Math.floor(random() * 45), when: random() < 0.5 ? 'Before' : 'After' } as const
+            return trapWrite(sandbox.api, namespace, boundary, acting.killLeader)
+          })
+        : []
+    await Promise.all(releases.map((release) => release.scene.desire('v2')))
+    const over = new AbortController()
+    const scenery = { stage, fleet: acting, releases, random }
+    const trouble = disturb(scenery, troubles, { pauseMs: 700, lengthMs: 1_500 }, faults, over.signal)
+    const dying =
+      killing === 'Instants'
+        ? disturb(scenery, deaths, { pauseMs: 3_500, lengthMs: 0 }, faults, over.signal)
+        : Promise.resolve()
+    await until(() => releases.every((release) => release.isOver()), disturbMs)
+    over.abort()
+    await Promise.all([trouble, dying])
+    for (const trap of traps) trap.remove()
+    onEvent('peace')
+    await until(() => releases.every((release) => release.isOver()), patienceMs)
+    // Nothing may come after the end.
+    await runtime.sleep(1_500)
+    const judged = await Promise.all(releases.map((release) => release.judge()))
+    return {
+      violations: judged.flatMap(({ violations, story }) =>
+        violations.map((violation) => ({ namespace: story.namespace, violation })),
+      ),
+      kills: acting.kills,
+      starts: acting.starts,
+      faults,
+      text: [
+        ...judged.map(({ story }, i) => releases[i]!.text(story)),
+        'log of the controllers:',
+        ...acting.log(),
+      ].join('\n'),
+    }
+  } finally {
+    await fleet?.stop()
+    for (const release of releases) await release.stop()
+    await stage.stop()
+  }
+}
+
+async function until(test: () => boolean, ms: number): Promise<void> {
+  const end = runtime.monotonic() + ms
+  while (!test() && runtime.monotonic() < end) await runtime.sleep(50)
+}
