@@ -306,17 +306,16 @@ describe('workloads that vanish', () => {
 })
 
 describe('weights in Git end as they are live', () => {
-  test('a move given up while Git was down and made later is what Git says, whatever was owed before', () => {
+  test('a move given up while Git refused and made later is what Git says, whatever was owed before', () => {
     const world = at(10)
-    world.gitDown = true
+    world.gitRefuses = true
     world.pass(3 * 60_000)
-    world.request = { id: '1', verb: 'pause' }
-    world.settle()
-    world.request = { id: '2', verb: 'resume' }
-    world.settle()
+    for (const verb of ['pause', 'resume'] as const) {
+      world.ask(verb, {})
+      world.settle()
+    }
     expect(world.status.step?.entering).toBeDefined()
-    world.reconcile({ crashRecorded: true })
-    world.gitDown = false
+    world.gitRefuses = false
     world.settle()
     expect(world.weight).toBe(50)
     world.pass(15_000)
