@@ -103,12 +103,15 @@ export function crdOf(kind: Kind): JsonObject {
   }
 }
 
+/** kubectl reads YAML 1.1, where a bare `Off` is a boolean: such words are quoted. */
+const yamlOptions = { lineWidth: 0, aliasDuplicateObjects: false, compat: 'yaml-1.1' } as const
+
 /** Every CRD as `file name → YAML`, exactly as checked in under crds/. */
 export function crdFiles(): Record<string, string> {
   return Object.fromEntries(
     Object.values(kinds).map((kind) => [
       `${group}_${kind.plural}.yaml`,
-      `# Generated from src/api by "npm run generate". Do not edit.\n${stringify(crdOf(kind), { lineWidth: 0, aliasDuplicateObjects: false })}`,
+      `# Generated from src/api by "npm run generate". Do not edit.\n${stringify(crdOf(kind), yamlOptions)}`,
     ]),
   )
 }

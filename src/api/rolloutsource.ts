@@ -60,7 +60,9 @@ export const rolloutSourceSpec = z
     }),
     write: z
       .object({
-        mode: z.enum(['Push', 'PullRequest', 'Off']).default('Push').meta({ description: 'How state is committed.' }),
+        mode: z.enum(['Push', 'PullRequest', 'Off']).default('Push').meta({
+          description: 'How state is committed. Write "Off" with its quotes: without them YAML reads a boolean.',
+        }),
         commits: z
           .enum(['EveryStep', 'Outcomes'])
           .default('EveryStep')

@@ -14,7 +14,7 @@ export interface RequestOptions {
   contentType?: string
   accept?: string
   userAgent?: string
-  headers?: Record<string, string>
+  headers?: Record<string, string | string[]>
 }
 
 /** A raw connection to an API server, real or sandbox. */
@@ -33,7 +33,7 @@ export interface WatchEvent {
 
 export function rawClient(url: string, token?: string): RawClient {
   const library = url.startsWith('https:') ? https : http
-  const base = (options: RequestOptions): Record<string, string> => ({
+  const base = (options: RequestOptions): Record<string, string | string[]> => ({
     Accept: options.accept ?? 'application/json',
     'User-Agent': options.userAgent ?? 'conformance/1.0',
     ...(token ? { Authorization: `Bearer ${token}` } : {}),
