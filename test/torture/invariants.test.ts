@@ -1,0 +1,173 @@
+import { describe, expect, test } from 'vitest'
+import type { RolloutStatus } from '../../src/api/status.ts'
+import type { KubeObject } from '../../src/kube/object.ts'
+import { virtualServiceOf } from '../scenario/manifests.ts'
+import { violationsOf } from './invariants.ts'
+import type { CommitSeen, Seen, Story } from './story.ts'
+
+const revision = (name: string) => ({ revision: `${name}-1`, name, hash: '1', format: 1, workloads: [] })
+let at = 0
+
+function route(weight: number, tip: string, by = 'sluice', object?: KubeObject): Seen {
+  const weights = { v1: 100 - weight, v2: weight }
+  return { kind: 'route', at: at++, weights, by, tip, object: object ?? virtualServiceOf('shop', weights) }
+}
+
+function status(given: RolloutStatus): Seen {
+  return { kind: 'status', at: at++, status: { attempt: 1, stable: revision('v1'), ...given } }
+}
+
+function approval(name: string, state: string): Seen {
+  return { kind: 'approval', at: at++, name, step: 2, digest: name, state }
+}
+
+function commit(sha: string, subject: string, weight?: number, more: Partial<CommitSeen> = {}): CommitSeen {
+  const weights = weight === undefined ? {} : { weights: { stable: 'v1', canary: 'v2', weight } }
+  return { sha, author: 'Sluice', subject, op: `op-${sha}`, ...weights, ...more }
+}
+
+const outcome = { revision: 'v2-1', reason: 'Passed', message: '', at: '' }
+const mark = { revision: 'v2-1', name: 'v2', hash: '1', reason: 'Breach', at: '' }
+
+function promoted(): Story {
+  return {
+    namespace: 'shop',
+    stable: 'v1',
+    canary: 'v2',
+    steps: [10, 50, 100],
+    gated: [2],
+    end: 'Promoted',
+    seen: [
+      route(0, 'a'),
+      route(10, 'b'),
+      approval('q', 'Pending'),
+      approval('q', 'Approved'),
+      route(50, 'c'),
+      route(100, 'd'),
+      status({ phase: 'Healthy', stable: revision('v2'), lastOutcome: { ...outcome, result: 'Promoted' } }),
+    ],
+    commits: [
+      { sha: 'a', author: 'Dana', subject: 'release v2' },
+      commit('b', 'my-app: 0% → 10% (shop)', 10, { step: '1/3' }),
+      commit('c', 'my-app: 10% → 50% (shop)', 50, { step: '2/3', approvedBy: 'user:dana' }),
+      { sha: 'x', author: 'Dana', subject: 'something else' },
+      commit('d', 'my-app: 50% → 100% (shop)', 100, { step: '3/3' }),
+      commit('e', 'my-app: promote v2 (shop)', 100),
+    ],
+    foreign: ['something else'],
+    git: { weights: { v1: 0, v2: 100 }, desired: 'v2' },
+  }
+}
+
+function rolledBack(): Story {
+  return {
+    ...promoted(),
+    gated: [],
+    end: 'RolledBack',
+    seen: [
+      route(0, 'a'),
+      route(10, 'b'),
+      route(0, 'b', 'sluice-retreat.Breach.success-rate'),
+      status({ phase: 'Healthy', knownBad: [mark], lastOutcome: { ...outcome, result: 'RolledBack' } }),
+    ],
+    commits: [
+      { sha: 'a', author: 'Dana', subject: 'release v2' },
+      commit('b', 'my-app: 0% → 10% (shop)', 10),
+      { sha: 'x', author: 'Dana', subject: 'something else' },
+      commit('c', 'my-app: roll back v2 → v1 (shop): errors', 0),
+    ],
+    git: { weights: { v1: 100, v2: 0 }, desired: 'v1' },
+  }
+}
+
+const rules = (story: Story) => [...new Set(violationsOf(story).map(({ rule }) => rule))]
+const without = (story: Story, n: number): Story => ({ ...story, seen: story.seen.filter((_, i) => i !== n) })
+const plus = (story: Story, n: number, ...more: Seen[]): Story => ({
+  ...story,
+  seen: [...story.seen.slice(0, n), ...more, ...story.seen.slice(n)],
+})
+
+describe('the checker', () => {
+  test('finds nothing in a release that went all the way, nor in one that was rolled back', () => {
+    expect(violationsOf(promoted())).toEqual([])
+    expect(violationsOf(rolledBack())).toEqual([])
+  })
+
+  test('finds a route in which more than weights changed', () => {
+    const changed = virtualServiceOf('shop', { v1: 90, v2: 10 }, { timeout: '5s' })
+    expect(rules(plus(promoted(), 2, route(10, 'b', 'sluice', changed)))).toEqual(['I1'])
+  })
+
+  test('finds a pair that does not keep its sum', () => {
+    const story = promoted()
+    const [, second] = story.seen
+    if (second?.kind === 'route') second.weights = { v1: 100, v2: 10 }
+    expect(rules(story)).toContain('I1')
+  })
+
+  test('finds a step that was skipped', () => {
+    expect(rules(without(promoted(), 4))).toContain('Order')
+  })
+
+  test('finds a weight that flapped on the way', () => {
+    expect(rules(plus(promoted(), 2, route(0, 'b'), route(10, 'b')))).toContain('End')
+  })
+
+  test('finds a weight that rose before Git said so', () => {
+    const story = promoted()
+    const [, second] = story.seen
+    if (second?.kind === 'route') second.tip = 'a'
+    expect(rules(story)).toEqual(['I3'])
+  })
+
+  test('finds an operation that was committed twice', () => {
+    const story = promoted()
+    story.commits.push(commit('z', 'my-app: 0% → 10% (shop)', 100, { op: 'op-b' }))
+    expect(rules(story)).toEqual(['I5'])
+  })
+
+  test('finds an outcome that was committed twice under two names', () => {
+    const story = rolledBack()
+    story.commits.push(commit('z', 'my-app: roll back v2 → v1 (shop): errors', 0))
+    expect(rules(story)).toContain('I5')
+  })
+
+  test('finds the lost commit of somebody else, and a history that was rewritten', () => {
+    const lost = promoted()
+    lost.commits = lost.commits.filter(({ sha }) => sha !== 'x')
+    expect(rules(lost)).toEqual(['I13'])
+    expect(rules(plus(promoted(), 1, { ...route(0, 'gone') }))).toEqual(['I13'])
+  })
+
+  test('finds a raise after a breach, and one of a revision that is known to be bad', () => {
+    const breach = { name: 's', objective: '99 %', verdict: 'Breach' as const }
+    expect(rules(plus(promoted(), 4, status({ canary: revision('v2'), analysis: [breach] })))).toEqual(['Breach'])
+    expect(rules(plus(rolledBack(), 3, route(10, 'b')))).toContain('Breach')
+    expect(rules(plus(rolledBack(), 4, route(10, 'b')))).toContain('I8')
+  })
+
+  test('finds a release that was begun twice', () => {
+    expect(rules(plus(promoted(), 2, status({ attempt: 2 })))).toEqual(['I7'])
+  })
+
+  test('finds a gated step that was entered without an answer, and an answer that was used twice', () => {
+    expect(rules(without(promoted(), 3))).toEqual(['I11'])
+    expect(rules(plus(promoted(), 5, route(10, 'c'), route(50, 'c')))).toContain('I11')
+  })
+
+  test('finds every way of ending wrong', () => {
+    const worlds: ((story: Story) => void)[] = [
+      (story) => story.seen.pop(),
+      (story) => story.seen.push(status({ phase: 'Progressing' })),
+      (story) => story.seen.push(route(0, 'd')),
+      (story) => Object.assign(story.git, { desired: 'v1' }),
+      (story) => Object.assign(story.git.weights, { v2: 50 }),
+      (story) => story.commits.pop(),
+    ]
+    for (const spoil of worlds) {
+      const story = promoted()
+      spoil(story)
+      expect(rules(story)).toContain('End')
+    }
+  })
+})
