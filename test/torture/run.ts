@@ -1,10 +1,11 @@
+import { join } from 'node:path'
 import { systemRuntime as runtime } from '../../src/runtime.ts'
 import { randomStream } from '../../src/sandbox/mesh/random.ts'
 import { openStage } from '../scenario/stage.ts'
 import { type Fleet, startFleet } from './fleet.ts'
 import type { Violation } from './invariants.ts'
 import { type Kind, prepareRelease, type Release } from './release.ts'
-import { trapWrite } from './trap.ts'
+import { trapEveryLife, trapPush, trapWrite } from './trap.ts'
 import { deaths, disturb, troubles } from './trouble.ts'
 
 /** One run: some releases side by side, disturbed from a seed. */
@@ -27,8 +28,8 @@ export interface RunResult {
   text: string
 }
 
-/** How a run kills: at the n-th write of the controller about each release, or at random instants. */
-type Killing = 'Writes' | 'Instants'
+/** How a run kills: once at a write about each release, every process at one of its first writes, or at random instants. */
+const killings = ['Writes', 'EveryLife', 'Instants'] as const
 
 /** Plays the releases, and holds them to the invariants. Throws only when the sandbox itself fails. */
 export async function run(options: RunOptions): Promise<RunResult> {
@@ -47,14 +48,15 @@ export async function run(options: RunOptions): Promise<RunResult> {
     const acting = await startFleet({ sandbox, dir, controllers, keepsWork: () => keep() < 0.7, onEvent })
     fleet = acting
     releases.push(...(await Promise.all(kinds.map((kind, i) => prepareRelease(stage, `${kind}-${i}`, kind)))))
-    const killing: Killing = random() < 0.5 ? 'Writes' : 'Instants'
-    const traps =
-      killing === 'Writes'
-        ? releases.map(({ namespace }) => {
-            const boundary = { n: 1 + Math.floor(random() * 45), when: random() < 0.5 ? 'Before' : 'After' } as const
-            return trapWrite(sandbox.api, namespace, boundary, acting.killLeader)
-          })
-        : []
+    const killing = killings[Math.floor(random() * killings.length)]
+    const removes: (() => void)[] = []
+    if (killing === 'EveryLife') removes.push(trapEveryLife(sandbox.api, acting.killLeader, random))
+    if (killing === 'Writes')
+      for (const { namespace } of releases) {
+        const boundary = { n: 1 + Math.floor(random() * 45), when: random() < 0.5 ? 'Before' : 'After' } as const
+        removes.push(trapWrite(sandbox.api, namespace, boundary, acting.killLeader).remove)
+        trapPush(join(dir, `${namespace}.git`), acting.pidFile, 1 + Math.floor(random() * 4), [boundary.when])
+      }
     await Promise.all(releases.map((release) => release.scene.desire('v2')))
     const over = new AbortController()
     const scenery = { stage, fleet: acting, releases, random }
@@ -66,7 +68,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
     await until(() => releases.every((release) => release.isOver()), disturbMs)
     over.abort()
     await Promise.all([trouble, dying])
-    for (const trap of traps) trap.remove()
+    for (const remove of removes) remove()
     onEvent('peace')
     await until(() => releases.every((release) => release.isOver()), patienceMs)
     // Nothing may come after the end.

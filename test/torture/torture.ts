@@ -25,6 +25,9 @@ const total = { runs: 0, releases: 0, kills: 0, starts: 0, violations: 0 }
 const faults = new Map<string, number>()
 const say = (line: string) => void process.stdout.write(`${line}\n`)
 
+// The controllers are killed when this process exits; a signal alone would leave them.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
+
 for (let seed = first; seed === first || runtime.monotonic() < endsAt; seed++) {
   const controllers = values.controllers ? Number(values.controllers) : 1 + (seed % 2)
   const result = await run({ seed, controllers, kinds, disturbMs: 30_000, patienceMs: 120_000 })

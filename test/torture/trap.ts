@@ -51,6 +51,45 @@ export function trapWrite(api: ApiServer, namespace: string, { n, when }: Bounda
   }
 }
 
+/** Kills at a random one of the first writes that each process makes, until it is removed; leases are not counted. */
+export function trapEveryLife(api: ApiServer, kill: () => void, random: () => number): () => void {
+  const draw = () => 1 + Math.floor(random() * 14)
+  let left = draw()
+  let waiting: FaultTarget | undefined
+  const meets = (target: FaultTarget): boolean => {
+    if (!writes.has(target.verb) || target.resource === 'leases') return false
+    left--
+    return left === 0
+  }
+  const dies = () => {
+    left = draw()
+    kill()
+  }
+  const removeFault = api.faults.add({
+    user: CONTROLLER_USER,
+    resetAfter: true,
+    match(target) {
+      if (!meets(target)) return false
+      if (random() < 0.5) {
+        // On its way, and never served: the client is dead before the server reads on.
+        dies()
+        throw new Error('the client died on the way')
+      }
+      waiting = target
+      return true
+    },
+  })
+  const removeListener = api.onRequest((record) => {
+    if (!waiting || record.path !== waiting.path || record.verb !== waiting.verb) return
+    waiting = undefined
+    dies()
+  })
+  return () => {
+    removeFault()
+    removeListener()
+  }
+}
+
 /**
  * Kills at the n-th push over HTTP, from the hooks of the remote: first before the branch has moved, then, at the n-th that moves
  * it, before the pusher hears of it. A push of a developer, over file://, is not counted.
