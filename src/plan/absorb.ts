@@ -1,7 +1,7 @@
 import type { SliStatus } from '../api/status.ts'
 import { absorbResults } from './commits.ts'
-import { alreadyMoved, enter } from './forward.ts'
 import { unpauseAfterConflict } from './git-conflict.ts'
+import { alreadyMoved, enter } from './intent.ts'
 import type { RevisionObservation, SliObservation } from './observation.ts'
 import { absorbRequest } from './requests.ts'
 import { sameRevision } from './revision.ts'

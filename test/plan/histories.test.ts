@@ -7,7 +7,7 @@ import type { World } from './world.ts'
 const runs = Number(process.env.SLUICE_HISTORIES ?? 10_000)
 
 /** What is left of a history for those who come later. */
-function outcome({ status, points, log, gone, spec }: World) {
+function outcome({ status, points, log, gone, spec, namespaceTerminating }: World) {
   return {
     gone,
     points,
@@ -15,7 +15,8 @@ function outcome({ status, points, log, gone, spec }: World) {
     stable: status.stable?.revision,
     outcomes: status.history?.map(({ revision, result, reason }) => ({ revision, result, reason })),
     bad: status.knownBad?.map((k) => k.revision).sort(),
-    commits: log.map(({ kind, weights, desired }) => ({ kind, weights, desired })),
+    // A namespace that is going away waits for nobody: what is told to Git then is told by chance.
+    commits: namespaceTerminating ? [] : log.map(({ kind, weights, desired }) => ({ kind, weights, desired })),
   }
 }
 
