@@ -1,4 +1,5 @@
 import { hostname } from 'node:os'
+import { SluiceError } from './errors.ts'
 
 /** Everything the controller can be told, by flag or by environment variable; flags win. */
 export interface ControllerConfig {
@@ -70,7 +71,7 @@ export interface ControllerFlags {
 
 export function controllerConfig(flags: ControllerFlags = {}, env: Env = environment()): ControllerConfig {
   const kubeconfig = flags.kubeconfig ?? env.SLUICE_KUBECONFIG
-  const prometheus = flags.prometheus ?? env.SLUICE_PROMETHEUS
+  const prometheus = httpUrl(flags.prometheus ?? env.SLUICE_PROMETHEUS)
   const clusterName = flags.clusterName ?? env.SLUICE_CLUSTER_NAME
   const inCluster = env.KUBERNETES_SERVICE_HOST !== undefined && kubeconfig === undefined
   return {
@@ -122,6 +123,16 @@ function gitEnv(env: Env): Record<string, string> {
   return Object.fromEntries(
     forGit.flatMap((name): [string, string][] => (env[name] === undefined ? [] : [[name, env[name]]])),
   )
+}
+
+function httpUrl(text: string | undefined): string | undefined {
+  if (!text) return undefined
+  const parsed = URL.canParse(text) ? new URL(text) : undefined
+  if (parsed?.protocol === 'http:' || parsed?.protocol === 'https:') return text
+  throw new SluiceError({
+    reason: 'PrometheusUnreachable',
+    message: `--prometheus is "${text}", which is no http:// or https:// URL`,
+  })
 }
 
 function list(text: string | undefined): string[] {

@@ -29,7 +29,7 @@ const ways: [string, Fault[]][] = [
 describe.concurrent('a weight write that meets', { timeout: 120_000 }, () => {
   test.for(ways)('%s still takes the traffic off a bad version', async ([title, faults]) => {
     const namespace = title.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-')
-    const s = await stage.scene(namespace, unguarded)
+    await using s = await stage.scene(namespace, unguarded)
     await s.desire('v2')
     await s.until('at 50 %', (status) => status.step?.weight === 50)
     const aim = controllersRequests(namespace, 'patch', 'virtualservices')
@@ -51,7 +51,7 @@ describe.concurrent('a weight write that meets', { timeout: 120_000 }, () => {
 
   test.for(ways.slice(0, 6))('%s still moves a good version forward, each step once', async ([title, faults]) => {
     const namespace = `up-${title.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-')}`
-    const s = await stage.scene(namespace, {
+    await using s = await stage.scene(namespace, {
       rollout: {
         steps: [
           { weight: 50, hold: '1s' },
@@ -70,7 +70,7 @@ describe.concurrent('a weight write that meets', { timeout: 120_000 }, () => {
 
 describe.concurrent('an API server that', { timeout: 120_000 }, () => {
   test('does not take the status still gets the retreat, and the status afterwards', async () => {
-    const s = await stage.scene('no-status', unguarded)
+    await using s = await stage.scene('no-status', unguarded)
     await s.desire('v2')
     await s.until('at 50 %', (status) => status.step?.weight === 50)
     const end = stage.sandbox.api.faults.add({
@@ -89,7 +89,7 @@ describe.concurrent('an API server that', { timeout: 120_000 }, () => {
   })
 
   test('takes neither weight nor status is asked on and on, and gets both once it can', async () => {
-    const s = await stage.scene('nothing-works', unguarded)
+    await using s = await stage.scene('nothing-works', unguarded)
     await s.desire('v2')
     await s.until('at 50 %', (status) => status.step?.weight === 50)
     let asked = 0
@@ -111,7 +111,7 @@ describe.concurrent('an API server that', { timeout: 120_000 }, () => {
   })
 
   test('drops every watch and forgets its history leaves no rollout behind', async () => {
-    const s = await stage.scene('watches', {
+    await using s = await stage.scene('watches', {
       rollout: {
         steps: [
           { weight: 20, hold: '2s' },
@@ -135,7 +135,7 @@ describe.concurrent('an API server that', { timeout: 120_000 }, () => {
   })
 
   test('loses a Rollout and gets one of the same name treats it as a new one', async () => {
-    const s = await stage.scene('recreated', unguarded)
+    await using s = await stage.scene('recreated', unguarded)
     await s.desire('v2')
     await s.until('at 50 %', (status) => status.step?.weight === 50)
     const { storage } = stage.sandbox.api
@@ -162,7 +162,7 @@ describe.concurrent('an API server that', { timeout: 120_000 }, () => {
   })
 
   test('deletes the namespace mid-flight is not held up by the Rollout', async () => {
-    const s = await stage.scene('ending', { ...unguarded, git: {} })
+    await using s = await stage.scene('ending', { ...unguarded, git: {} })
     await s.desire('v2')
     await s.until('at 50 %', (status) => status.step?.weight === 50)
     s.remote.faults.down = true

@@ -93,7 +93,7 @@ async function asked(s: Scene): Promise<KubeObject> {
 
 describe.concurrent('people decide', { timeout: 120_000 }, () => {
   test('a step with an approval waits, is analysed meanwhile, and goes on when the right person clicks', async () => {
-    const s = await stage.scene('waits', withApproval())
+    await using s = await stage.scene('waits', withApproval())
     const question = await asked(s)
     const events = s.status().analysis?.[0]?.good ?? 0
     await s.until('analysed meanwhile', (status) => (status.analysis?.[0]?.good ?? 0) > events)
@@ -108,7 +108,7 @@ describe.concurrent('people decide', { timeout: 120_000 }, () => {
   })
 
   test('a breach while people think takes the question away and traffic back', async () => {
-    const s = await stage.scene('breaches', withApproval())
+    await using s = await stage.scene('breaches', withApproval())
     const question = await asked(s)
     s.behave('v2', { 'error-rate': '1' })
     await s.until('rolled back', (status) => status.phase === 'RolledBack')
@@ -119,7 +119,7 @@ describe.concurrent('people decide', { timeout: 120_000 }, () => {
   })
 
   test('forged, old, repeated and strangers’ clicks move nothing', async () => {
-    const s = await stage.scene('forged', withApproval())
+    await using s = await stage.scene('forged', withApproval())
     const question = await asked(s)
     expect(await click(question, { secret: 'another secret' })).toBe(401)
     expect(await click(question, { at: Date.now() - 600_000 })).toBe(401)
@@ -134,7 +134,7 @@ describe.concurrent('people decide', { timeout: 120_000 }, () => {
   })
 
   test('a click on the message of an older version moves nothing', async () => {
-    const s = await stage.scene('older', {
+    await using s = await stage.scene('older', {
       ...withApproval(),
       versions: [{ name: 'v1' }, { name: 'v2' }, { name: 'v3' }],
     })
@@ -151,7 +151,7 @@ describe.concurrent('people decide', { timeout: 120_000 }, () => {
   })
 
   test('objectives edited after an approval make it void, and the question is asked again', async () => {
-    const s = await stage.scene('changed', {
+    await using s = await stage.scene('changed', {
       rollout: {
         ...withApproval({ required: 2 }).rollout,
       },
@@ -172,7 +172,7 @@ describe.concurrent('people decide', { timeout: 120_000 }, () => {
   })
 
   test('two people and two replicas that decide at once are counted once each, and the move is made once', async () => {
-    const s = await stage.scene('at-once', withApproval({ required: 2 }))
+    await using s = await stage.scene('at-once', withApproval({ required: 2 }))
     const question = await asked(s)
     const actionTs = `${Date.now() / 1000}`
     await Promise.all([
@@ -187,7 +187,7 @@ describe.concurrent('people decide', { timeout: 120_000 }, () => {
   })
 
   test('a rejection sends traffic back and keeps the person’s word', async () => {
-    const s = await stage.scene('rejected', withApproval())
+    await using s = await stage.scene('rejected', withApproval())
     const question = await asked(s)
     await click(question, { action: rejectAction })
     await s.until('aborted', (status) => status.lastOutcome?.result === 'Aborted')
@@ -197,14 +197,14 @@ describe.concurrent('people decide', { timeout: 120_000 }, () => {
   })
 
   test('a question that expires rejects where that is wished', async () => {
-    const s = await stage.scene('expires', withApproval({ expires: '2s' }))
+    await using s = await stage.scene('expires', withApproval({ expires: '2s' }))
     await asked(s)
     await s.until('aborted', (status) => status.lastOutcome?.reason === 'ApprovalExpired')
     expect(s.weights('v2')).toEqual([0, 20, 0])
   })
 
   test('a question that expires is asked again where that is wished, and never approves', async () => {
-    const s = await stage.scene('holds', withApproval({ expires: '2s', onExpiry: 'Hold' }))
+    await using s = await stage.scene('holds', withApproval({ expires: '2s', onExpiry: 'Hold' }))
     const first = await asked(s)
     await s.until('asked again', () => {
       const now = open(s)
@@ -217,7 +217,7 @@ describe.concurrent('people decide', { timeout: 120_000 }, () => {
   })
 
   test('an approval written by kubectl counts like a click', async () => {
-    const s = await stage.scene('kubectl', withApproval({ from: ['user:kubernetes-admin'] }))
+    await using s = await stage.scene('kubectl', withApproval({ from: ['user:kubernetes-admin'] }))
     const question = readApproval(await asked(s))!
     const { connect } = await import('../../src/kube/client.ts')
     const { loadKubeconfig } = await import('../../src/kube/kubeconfig.ts')

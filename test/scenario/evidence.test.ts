@@ -25,7 +25,7 @@ const faults: [string, Partial<FaultState>, RegExp][] = [
 
 describe.concurrent('nothing is guessed while Prometheus', { timeout: 180_000 }, () => {
   test.for(faults)('%s: holds at its weight, says why, and goes on afterwards', async ([title, fault, reason]) => {
-    const s = await stage.scene(title.toLowerCase().replaceAll(' ', '-'), {
+    await using s = await stage.scene(title.toLowerCase().replaceAll(' ', '-'), {
       ownPrometheus: true,
       rate: 20,
       rollout: {
@@ -51,7 +51,7 @@ describe.concurrent('nothing is guessed while Prometheus', { timeout: 180_000 },
 
 describe.concurrent('events are counted', { timeout: 180_000 }, () => {
   test('no traffic moves before Prometheus has answered once', async () => {
-    const s = await stage.scene('never-answered', { ownPrometheus: true, rate: 20 })
+    await using s = await stage.scene('never-answered', { ownPrometheus: true, rate: 20 })
     await s.prometheus.faults.set({ outage: 'refused' })
     await s.desire('v2')
     await s.until('waiting', (status) => /^waits: success-rate/.test(status.message ?? ''))
@@ -61,7 +61,7 @@ describe.concurrent('events are counted', { timeout: 180_000 }, () => {
   })
 
   test('errors that happened while Prometheus was away are found afterwards', async () => {
-    const s = await stage.scene('outage', {
+    await using s = await stage.scene('outage', {
       ownPrometheus: true,
       rollout: { steps: [{ weight: 50, hold: '10m' }, { weight: 100 }] },
     })
@@ -78,7 +78,7 @@ describe.concurrent('events are counted', { timeout: 180_000 }, () => {
   })
 
   test('the first errors of a version count, although their series begins with them', async () => {
-    const s = await stage.scene('first-errors', {
+    await using s = await stage.scene('first-errors', {
       rate: 60,
       versions: [{ name: 'v1' }, { name: 'v2', behaviour: { ERROR_RATE: '1', ERROR_STATUS: '503' } }],
       rollout: { steps: [{ weight: 50, hold: '10m' }, { weight: 100 }] },
@@ -91,7 +91,7 @@ describe.concurrent('events are counted', { timeout: 180_000 }, () => {
   })
 
   test('a pod that is replaced neither takes events away nor counts them twice', async () => {
-    const s = await stage.scene('restarts', {
+    await using s = await stage.scene('restarts', {
       rollout: { steps: [{ weight: 50, hold: '10m' }, { weight: 100 }] },
     })
     await s.desire('v2')
@@ -126,7 +126,7 @@ describe.concurrent('events are counted', { timeout: 180_000 }, () => {
   })
 
   test('a canary without requests is rolled back after the time given, where that is wished', async () => {
-    const s = await stage.scene('too-few', {
+    await using s = await stage.scene('too-few', {
       rollout: {
         steps: [{ weight: 10, hold: '1s' }, { weight: 100 }],
         analysis: { minRequests: 100_000, onInsufficientData: { after: '3s', do: 'Rollback' } },
@@ -139,7 +139,7 @@ describe.concurrent('events are counted', { timeout: 180_000 }, () => {
   })
 
   test('a canary without requests goes on after the time given, where that is wished, but not into stable', async () => {
-    const s = await stage.scene('proceeds', {
+    await using s = await stage.scene('proceeds', {
       rollout: {
         steps: [
           { weight: 10, hold: '1s' },
@@ -155,7 +155,7 @@ describe.concurrent('events are counted', { timeout: 180_000 }, () => {
   })
 
   test('a canary without requests holds, where nothing else is wished, and says what is missing', async () => {
-    const s = await stage.scene('holds', {
+    await using s = await stage.scene('holds', {
       rollout: { steps: [{ weight: 10, hold: '1s' }, { weight: 100 }], analysis: { minRequests: 100_000 } },
     })
     await s.desire('v2')
@@ -164,7 +164,7 @@ describe.concurrent('events are counted', { timeout: 180_000 }, () => {
   })
 
   test('a threshold that is no bucket bound is refused before traffic moves, with the bounds that exist', async () => {
-    const s = await stage.scene('threshold', {
+    await using s = await stage.scene('threshold', {
       rollout: { analysis: { slis: [{ name: 'latency', latency: { objective: 99, threshold: '333ms' } }] } },
     })
     await s.desire('v2')
@@ -176,7 +176,7 @@ describe.concurrent('events are counted', { timeout: 180_000 }, () => {
   })
 
   test('a query that answers two series holds and says so', async () => {
-    const s = await stage.scene('two-series', {
+    await using s = await stage.scene('two-series', {
       rollout: {
         steps: [{ weight: 50, hold: '1s' }, { weight: 100 }],
         analysis: {

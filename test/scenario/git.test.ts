@@ -59,7 +59,7 @@ metadata: {name: other, namespace: exact}\r
 data: {weight: "100"}\r
 `
     const namespace = 'exact'
-    const s = await stage.scene(namespace, {
+    await using s = await stage.scene(namespace, {
       git: {},
       files: {
         'app.yaml': yamlOf(
@@ -108,7 +108,7 @@ data: {weight: "100"}\r
   })
 
   test('a rollback puts the desired version back in Git, and the next synchronisation changes nothing', async () => {
-    const s = await stage.scene('rollback', {
+    await using s = await stage.scene('rollback', {
       git: {},
       versions: [{ name: 'v1' }, { name: 'v2', behaviour: failing }],
       rollout: { steps: quick },
@@ -136,7 +136,7 @@ data: {weight: "100"}\r
   })
 
   test('with Git down nothing moves forward; traffic goes back all the same, and the commit arrives once', async () => {
-    const s = await stage.scene('down', {
+    await using s = await stage.scene('down', {
       git: {},
       rollout: { steps: [{ weight: 20, hold: '1s' }, { weight: 60, hold: '1s' }, { weight: 100 }] },
     })
@@ -159,7 +159,7 @@ data: {weight: "100"}\r
   })
 
   test('pushes whose answers are lost are one commit each', async () => {
-    const s = await stage.scene('lost-answers', { git: {}, rollout: { steps: quick } })
+    await using s = await stage.scene('lost-answers', { git: {}, rollout: { steps: quick } })
     s.remote.faults.loseAnswers = 3
     await s.desire('v2')
     await s.until('promoted', (status) => status.lastOutcome?.result === 'Promoted')
@@ -172,7 +172,7 @@ data: {weight: "100"}\r
   })
 
   test('a weight that a person lowers in Git is followed at once, and nothing else moves until resume', async () => {
-    const s = await stage.scene('lowered-in-git', {
+    await using s = await stage.scene('lowered-in-git', {
       git: {},
       rollout: { steps: [{ weight: 10, hold: '1s' }, { weight: 50, hold: '10m' }, { weight: 100 }] },
     })
@@ -194,7 +194,7 @@ data: {weight: "100"}\r
   })
 
   test('a weight that a person raises in Git stops the rollout and moves nothing', async () => {
-    const s = await stage.scene('raised-in-git', {
+    await using s = await stage.scene('raised-in-git', {
       git: {},
       rollout: { steps: [{ weight: 20, hold: '10m' }, { weight: 100 }] },
     })
@@ -215,7 +215,7 @@ data: {weight: "100"}\r
   })
 
   test('a protected branch is said clearly, and is not asked again and again', async () => {
-    const s = await stage.scene('protected', { git: {}, rollout: { steps: quick } })
+    await using s = await stage.scene('protected', { git: {}, rollout: { steps: quick } })
     s.remote.faults.rejectPush = 'GH006: Protected branch update failed for refs/heads/main.'
     const before = await s.git('rev-parse', 'main')
     // Dana pushes through a file URL, which the switch of the HTTP remote does not reach.
@@ -230,7 +230,7 @@ data: {weight: "100"}\r
   })
 
   test('a repository applied to an empty cluster restores what was stable and what was bad', async () => {
-    const s = await stage.scene('rebuilt', {
+    await using s = await stage.scene('rebuilt', {
       git: {},
       versions: [{ name: 'v1' }, { name: 'v2', behaviour: failing }],
       rollout: { steps: quick },
@@ -256,7 +256,7 @@ data: {weight: "100"}\r
   })
 
   test('a second cluster on the same path is refused, and writes nothing', async () => {
-    const s = await stage.scene('mine', { git: {}, rollout: { steps: quick } })
+    await using s = await stage.scene('mine', { git: {}, rollout: { steps: quick } })
     await s.desire('v2')
     await s.until('promoted', (status) => status.lastOutcome?.result === 'Promoted')
     await settled(s)
@@ -284,7 +284,7 @@ data: {weight: "100"}\r
   })
 
   test('a Rollout that is deleted at 50 % leaves stable weights in the cluster and in Git', async () => {
-    const s = await stage.scene('deleted', {
+    await using s = await stage.scene('deleted', {
       git: { apply: 'None' },
       asleep: true,
       rollout: { steps: [{ weight: 50, hold: '10m' }, { weight: 100 }] },
@@ -315,7 +315,7 @@ data: {weight: "100"}\r
   })
 
   test('a RolloutSource that is deleted mid-flight stops forward moves only', async () => {
-    const s = await stage.scene('no-source', {
+    await using s = await stage.scene('no-source', {
       git: {},
       rollout: { steps: [{ weight: 20, hold: '1s' }, { weight: 60, hold: '10m' }, { weight: 100 }] },
     })

@@ -13,7 +13,7 @@ afterAll(() => stage.stop(), 60_000)
 
 describe.concurrent('a rollout makes progress', { timeout: 120_000 }, () => {
   test('a Rollout that is created on what runs already becomes Healthy and restarts nothing', async () => {
-    const s = await stage.scene('adopted')
+    await using s = await stage.scene('adopted')
     const pods = stage.sandbox.api.storage.list(refs.pods, { namespace: 'adopted' }).map((pod) => pod.metadata.uid)
     expect(s.status()).toMatchObject({ phase: 'Healthy', stable: { name: 'v1' } })
     expect(s.status().canary).toBeUndefined()
@@ -23,7 +23,7 @@ describe.concurrent('a rollout makes progress', { timeout: 120_000 }, () => {
   })
 
   test('a good version gets exactly 10, 50 and 100, each for its hold, and is stable then', async () => {
-    const s = await stage.scene('good')
+    await using s = await stage.scene('good')
     await s.desire('v2')
     await s.until('promoted', (status) => status.lastOutcome?.result === 'Promoted')
     expect(s.weights('v2')).toEqual([0, 10, 50, 100])
@@ -43,7 +43,7 @@ describe.concurrent('a rollout makes progress', { timeout: 120_000 }, () => {
   })
 
   test('canary pods that are not ready keep the weight at 0, and the message names the pod', async () => {
-    const s = await stage.scene('unready', {
+    await using s = await stage.scene('unready', {
       versions: [{ name: 'v1' }, { name: 'v2', behaviour: { READY: 'false' } }],
     })
     await s.desire('v2')
@@ -55,7 +55,7 @@ describe.concurrent('a rollout makes progress', { timeout: 120_000 }, () => {
   })
 
   test('a newer version mid-flight sends traffic back first, then starts from the first step', async () => {
-    const s = await stage.scene('superseded', {
+    await using s = await stage.scene('superseded', {
       versions: [{ name: 'v1' }, { name: 'v2' }, { name: 'v3' }],
       rollout: {
         steps: [
@@ -79,7 +79,9 @@ describe.concurrent('a rollout makes progress', { timeout: 120_000 }, () => {
   })
 
   test('the stable version desired again mid-flight is an abort: weights back at once, nobody is marked bad', async () => {
-    const s = await stage.scene('reverted', { rollout: { steps: [{ weight: 50, hold: '10m' }, { weight: 100 }] } })
+    await using s = await stage.scene('reverted', {
+      rollout: { steps: [{ weight: 50, hold: '10m' }, { weight: 100 }] },
+    })
     await s.desire('v2')
     await s.until('at 50 %', (status) => status.step?.index === 1)
     await s.desire('v1')
@@ -91,7 +93,9 @@ describe.concurrent('a rollout makes progress', { timeout: 120_000 }, () => {
   })
 
   test('unrelated edits, more replicas and a busier Deployment change neither weight nor step nor revision', async () => {
-    const s = await stage.scene('unrelated', { rollout: { steps: [{ weight: 10, hold: '10m' }, { weight: 100 }] } })
+    await using s = await stage.scene('unrelated', {
+      rollout: { steps: [{ weight: 10, hold: '10m' }, { weight: 100 }] },
+    })
     await s.desire('v2')
     await s.until('at 10 %', (status) => status.step?.index === 1)
     const before = s.status()
@@ -119,7 +123,7 @@ describe.concurrent('a rollout makes progress', { timeout: 120_000 }, () => {
   })
 
   test('steps that are edited mid-flight keep the weight and go on at the first later step', async () => {
-    const s = await stage.scene('edited', {
+    await using s = await stage.scene('edited', {
       rollout: { steps: [{ weight: 10, hold: '1s' }, { weight: 30, hold: '10m' }, { weight: 100 }] },
     })
     await s.desire('v2')
@@ -138,7 +142,7 @@ describe.concurrent('a rollout makes progress', { timeout: 120_000 }, () => {
   })
 
   test('of two Rollouts on one route the younger is Invalid, names the older, and moves nothing', async () => {
-    const s = await stage.scene('rivals')
+    await using s = await stage.scene('rivals')
     const { storage } = stage.sandbox.api
     // Seconds decide who is older.
     await new Promise((resolve) => setTimeout(resolve, 1_100))
@@ -153,7 +157,7 @@ describe.concurrent('a rollout makes progress', { timeout: 120_000 }, () => {
   })
 
   test('a split that is found as it is moves nothing, is guarded from now, and goes on from there', async () => {
-    const s = await stage.scene('found', {
+    await using s = await stage.scene('found', {
       weights: { v1: 90, v2: 10 },
       rollout: {
         desired: 'v2',
@@ -171,7 +175,7 @@ describe.concurrent('a rollout makes progress', { timeout: 120_000 }, () => {
   })
 
   test('a found split that fails its objective goes back to the version with the most traffic', async () => {
-    const s = await stage.scene('found-bad', {
+    await using s = await stage.scene('found-bad', {
       weights: { v1: 80, v2: 20 },
       versions: [{ name: 'v1' }, { name: 'v2', behaviour: { ERROR_RATE: '1' } }],
       rollout: { desired: 'v2', steps: [{ weight: 10, hold: '2s' }, { weight: 100 }] },

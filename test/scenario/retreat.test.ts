@@ -13,7 +13,7 @@ afterAll(() => stage.stop(), 60_000)
 
 describe.concurrent('traffic goes back', { timeout: 120_000 }, () => {
   test('a version that fails at 10 % goes straight back to 0, is known bad, and people read why', async () => {
-    const s = await stage.scene('errors', { versions: [{ name: 'v1' }, { name: 'v2', behaviour: failing }] })
+    await using s = await stage.scene('errors', { versions: [{ name: 'v1' }, { name: 'v2', behaviour: failing }] })
     await s.desire('v2')
     await s.until('rolled back', (status) => status.phase === 'RolledBack')
     expect(s.weights('v2')).toEqual([0, 10, 0])
@@ -38,7 +38,7 @@ describe.concurrent('traffic goes back', { timeout: 120_000 }, () => {
   })
 
   test('of two objectives the one that fails is named with what was measured and what was promised', async () => {
-    const s = await stage.scene('slow', {
+    await using s = await stage.scene('slow', {
       versions: [{ name: 'v1' }, { name: 'v2', behaviour: { SLOW_RATE: '1', SLOW_MS: '700' } }],
       rollout: {
         analysis: {
@@ -58,7 +58,7 @@ describe.concurrent('traffic goes back', { timeout: 120_000 }, () => {
   })
 
   test('a version that never answers is rolled back, although its own side logs no error', async () => {
-    const s = await stage.scene('silent', {
+    await using s = await stage.scene('silent', {
       versions: [{ name: 'v1' }, { name: 'v2', behaviour: { HANG_RATE: '1' } }],
       route: { timeout: '0.5s' },
     })
@@ -69,7 +69,7 @@ describe.concurrent('traffic goes back', { timeout: 120_000 }, () => {
   })
 
   test('a breach in the last hold, at 100 %, sends everything back to stable', async () => {
-    const s = await stage.scene('bake', { rollout: { steps: [{ weight: 100, hold: '10m' }] } })
+    await using s = await stage.scene('bake', { rollout: { steps: [{ weight: 100, hold: '10m' }] } })
     await s.desire('v2')
     await s.until('at 100 %', (status) => status.step?.weight === 100)
     s.behave('v2', { 'error-rate': '1' })
@@ -79,7 +79,7 @@ describe.concurrent('traffic goes back', { timeout: 120_000 }, () => {
   })
 
   test('a breach while the rollout is paused sends traffic back all the same', async () => {
-    const s = await stage.scene('paused', { rollout: { steps: [{ weight: 20, hold: '10m' }, { weight: 100 }] } })
+    await using s = await stage.scene('paused', { rollout: { steps: [{ weight: 20, hold: '10m' }, { weight: 100 }] } })
     await s.desire('v2')
     await s.until('at 20 %', (status) => status.step?.weight === 20)
     s.request('pause')
@@ -91,7 +91,7 @@ describe.concurrent('traffic goes back', { timeout: 120_000 }, () => {
   })
 
   test('a breach outside every window sends traffic back all the same', async () => {
-    const s = await stage.scene('window', { rollout: { steps: [{ weight: 20, hold: '1s' }, { weight: 100 }] } })
+    await using s = await stage.scene('window', { rollout: { steps: [{ weight: 20, hold: '1s' }, { weight: 100 }] } })
     await s.desire('v2')
     await s.until('at 20 %', (status) => status.step?.weight === 20)
     // Open for one minute in five years: 29 February at midnight.
@@ -103,7 +103,7 @@ describe.concurrent('traffic goes back', { timeout: 120_000 }, () => {
   })
 
   test('pods of the canary that all crash at 50 % are a breach of their own', async () => {
-    const s = await stage.scene('crash', { rollout: { steps: [{ weight: 50, hold: '10m' }, { weight: 100 }] } })
+    await using s = await stage.scene('crash', { rollout: { steps: [{ weight: 50, hold: '10m' }, { weight: 100 }] } })
     await s.desire('v2')
     await s.until('at 50 %', (status) => status.step?.weight === 50)
     s.behave('v2', { ready: 'false' })
@@ -115,7 +115,7 @@ describe.concurrent('traffic goes back', { timeout: 120_000 }, () => {
   })
 
   test('with no ready pod on either side nothing moves, and that is said', async () => {
-    const s = await stage.scene('nowhere', { rollout: { steps: [{ weight: 50, hold: '10m' }, { weight: 100 }] } })
+    await using s = await stage.scene('nowhere', { rollout: { steps: [{ weight: 50, hold: '10m' }, { weight: 100 }] } })
     await s.desire('v2')
     await s.until('at 50 %', (status) => status.step?.weight === 50)
     s.behave('v1', { ready: 'false' })
@@ -128,7 +128,7 @@ describe.concurrent('traffic goes back', { timeout: 120_000 }, () => {
   })
 
   test('a stable version that fails too does not save the canary, and the message says so', async () => {
-    const s = await stage.scene('both', { rollout: { steps: [{ weight: 50, hold: '10m' }, { weight: 100 }] } })
+    await using s = await stage.scene('both', { rollout: { steps: [{ weight: 50, hold: '10m' }, { weight: 100 }] } })
     await s.desire('v2')
     await s.until('at 50 %', (status) => status.step?.weight === 50)
     s.behave('v1', { 'error-rate': '1' })
@@ -139,7 +139,7 @@ describe.concurrent('traffic goes back', { timeout: 120_000 }, () => {
   })
 
   test('known bad content is not tried again until retry, and other content under its name is tried', async () => {
-    const s = await stage.scene('known-bad', {
+    await using s = await stage.scene('known-bad', {
       versions: [{ name: 'v1' }, { name: 'v2', behaviour: failing }],
       rollout: {
         steps: [
@@ -173,7 +173,7 @@ describe.concurrent('traffic goes back', { timeout: 120_000 }, () => {
   })
 
   test('a weight raised by hand is put back at once, naming who raised it', async () => {
-    const s = await stage.scene('raised', { rollout: { steps: [{ weight: 10, hold: '10m' }, { weight: 100 }] } })
+    await using s = await stage.scene('raised', { rollout: { steps: [{ weight: 10, hold: '10m' }, { weight: 100 }] } })
     await s.desire('v2')
     await s.until('at 10 %', (status) => status.step?.weight === 10)
     s.shift({ v1: 20, v2: 80 }, 'eager-operator')
@@ -184,7 +184,7 @@ describe.concurrent('traffic goes back', { timeout: 120_000 }, () => {
   })
 
   test('a weight lowered by hand is respected until the evidence is in, and the third time is a dispute', async () => {
-    const s = await stage.scene('lowered', {
+    await using s = await stage.scene('lowered', {
       rollout: { steps: [{ weight: 10, hold: '1s' }, { weight: 50, hold: '10m' }, { weight: 100 }] },
     })
     await s.desire('v2')
@@ -203,7 +203,7 @@ describe.concurrent('traffic goes back', { timeout: 120_000 }, () => {
   })
 
   test('weights edited while nothing is released are left alone and reported', async () => {
-    const s = await stage.scene('left-alone')
+    await using s = await stage.scene('left-alone')
     s.shift({ v1: 70, v2: 30 })
     await s.until('reported', (status) => /70%/.test(status.message ?? ''))
     expect(s.status().phase).toBe('Healthy')
@@ -211,7 +211,9 @@ describe.concurrent('traffic goes back', { timeout: 120_000 }, () => {
   })
 
   test('a VirtualService deleted mid-flight is missed by name, and right again once it is back', async () => {
-    const s = await stage.scene('deleted-route', { rollout: { steps: [{ weight: 30, hold: '10m' }, { weight: 100 }] } })
+    await using s = await stage.scene('deleted-route', {
+      rollout: { steps: [{ weight: 30, hold: '10m' }, { weight: 100 }] },
+    })
     await s.desire('v2')
     await s.until('at 30 %', (status) => status.step?.weight === 30)
     const { storage } = stage.sandbox.api
@@ -230,7 +232,7 @@ describe.concurrent('traffic goes back', { timeout: 120_000 }, () => {
   })
 
   test('suspend means hands off, loudly; afterwards the rollout goes on', async () => {
-    const s = await stage.scene('suspended', {
+    await using s = await stage.scene('suspended', {
       rollout: {
         steps: [
           { weight: 20, hold: '2s' },
@@ -250,7 +252,7 @@ describe.concurrent('traffic goes back', { timeout: 120_000 }, () => {
   })
 
   test('promote that was typed for the version before is void, and says so', async () => {
-    const s = await stage.scene('void', {
+    await using s = await stage.scene('void', {
       versions: [{ name: 'v1' }, { name: 'v2' }, { name: 'v3' }],
       rollout: { steps: [{ weight: 10, hold: '10m' }, { weight: 100 }] },
     })
@@ -269,7 +271,9 @@ describe.concurrent('traffic goes back', { timeout: 120_000 }, () => {
   })
 
   test('a breach and a revert seen in one look end as a revert, and nobody is marked bad', async () => {
-    const s = await stage.scene('breach-revert', { rollout: { steps: [{ weight: 50, hold: '10m' }, { weight: 100 }] } })
+    await using s = await stage.scene('breach-revert', {
+      rollout: { steps: [{ weight: 50, hold: '10m' }, { weight: 100 }] },
+    })
     await s.desire('v2')
     await s.until('at 50 %', (status) => status.step?.weight === 50)
     s.edit({ suspend: true })
@@ -284,7 +288,7 @@ describe.concurrent('traffic goes back', { timeout: 120_000 }, () => {
   })
 
   test('a Rollout deleted at 50 % puts traffic back before it is gone', async () => {
-    const s = await stage.scene('removed', { rollout: { steps: [{ weight: 50, hold: '10m' }, { weight: 100 }] } })
+    await using s = await stage.scene('removed', { rollout: { steps: [{ weight: 50, hold: '10m' }, { weight: 100 }] } })
     await s.desire('v2')
     await s.until('at 50 %', (status) => status.step?.weight === 50)
     stage.sandbox.api.storage.remove(refs.rollouts, { namespace: 'removed', name: 'my-app' })

@@ -80,8 +80,8 @@ export interface SceneOptions {
   asleep?: boolean
 }
 
-/** One Rollout and its surroundings, looked at and disturbed from outside. */
-export interface Scene {
+/** One Rollout and its surroundings, looked at and disturbed from outside. Disposing of it ends its load and its namespace. */
+export interface Scene extends AsyncDisposable {
   namespace: string
   load: Load | undefined
   prometheus: SandboxPrometheus
@@ -176,9 +176,6 @@ export async function openStage(options: { rbac?: boolean } = {}): Promise<Stage
           statuses.push((object.status ?? {}) as RolloutStatus)
       }),
     ]
-    stops.push(async () => {
-      for (const unsubscribe of unsubscribes) unsubscribe()
-    })
 
     let { prometheus } = sandbox
     let given = o.rollout
@@ -186,7 +183,6 @@ export async function openStage(options: { rbac?: boolean } = {}): Promise<Stage
       // Both reporters of this namespace's pods, and of its clients.
       const targets = () => sandbox.mesh.targets().filter((target) => JSON.stringify(target.labels).includes(namespace))
       prometheus = await startPrometheus({ targets, scrapeIntervalMs: 1_000, runtime })
-      stops.push(() => prometheus.stop())
       given = { ...given, analysis: { prometheus: { url: prometheus.url }, ...given?.analysis } }
     }
     storage.create(refs.namespaces, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } })
@@ -288,6 +284,12 @@ export async function openStage(options: { rbac?: boolean } = {}): Promise<Stage
       commits: async () => lines(await self.git('log', '--reverse', '--format=%s', 'main')),
       git: async (...args) => (await run('git', ['-C', remote.dir, ...args])).stdout,
       file: (path) => self.git('show', `main:${path}`),
+      async [Symbol.asyncDispose]() {
+        for (const unsubscribe of unsubscribes) unsubscribe()
+        await load?.stop()
+        storage.remove(refs.namespaces, { name: namespace })
+        if (prometheus !== sandbox.prometheus) await prometheus.stop()
+      },
     }
 
     async function describe(): Promise<string> {
@@ -319,11 +321,7 @@ export async function openStage(options: { rbac?: boolean } = {}): Promise<Stage
     async stop() {
       sandbox.api.faults.clear()
       await sandbox.prometheus.faults.clear()
-      for (const stop of stops.splice(0).reverse()) {
-        const t = Date.now()
-        await stop()
-        if (Date.now() - t > 500) console.error('STOP', Date.now() - t, stop.toString())
-      }
+      for (const stop of stops.splice(0).reverse()) await stop()
     },
   }
 }
