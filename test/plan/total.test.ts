@@ -193,7 +193,9 @@ for (const history of fc.sample(histories(10), { numRuns: 60, seed: 7 })) {
 }
 
 describe('plan is total', () => {
-  test('it never throws, answers one line, and a status that can be written, whatever is observed in whatever state', () => {
+  test('it never throws, answers one line, and a status that can be written, whatever is observed in whatever state', {
+    timeout: 0,
+  }, () => {
     const cases = fc.constantFrom(...statuses).chain((status) => fc.tuple(fc.constant(status), observations(status)))
     fc.assert(
       fc.property(cases, fc.integer({ min: now - 1e8, max: now + 1e10 }), ([status, o], at) => {
@@ -209,7 +211,7 @@ describe('plan is total', () => {
           current = decided.status
         }
       }),
-      { numRuns: 3_000 },
+      { numRuns: Math.ceil(0.3 * Number(process.env.SLUICE_HISTORIES ?? 10_000)) },
     )
   })
 })
