@@ -16,6 +16,8 @@ import {
   widgets,
 } from './apiserver.fixtures.ts'
 
+import { crdConformance } from './crd.conformance.ts'
+
 export interface ConnectedServer {
   client: RawClient
   /** Whether garbage collection and namespace deletion run (envtest has no controllers). */
@@ -376,6 +378,32 @@ export function apiServerConformance(label: string, connect: () => Promise<Conne
         })
       })
 
+      test.each([
+        ['a field that is invalid beside it', { size: 5, limit: 4, name: 'X' }, 'a green widget is over its limit'],
+        ['a field of the wrong type beside it', { size: 'two', limit: 1 }, 'some validation rules were not checked'],
+        ['a fraction for a whole number', { size: 0.5 }, 'Checked value must be of type integer'],
+      ])('rules and schema together: %s', async (_, spec, message) => {
+        const answer = await client.request('POST', widgets, { body: { ...widget(fresh('w')), spec } })
+        expect(answer.status).toBe(422)
+        expect(answer.body.message).toContain(message)
+      })
+
+      test('a refused scalar is shown, a refused map is not', async () => {
+        const name = fresh('w')
+        await created(widgets, widget(name, { fixed: 'a' }))
+        const body = { spec: { fixed: 'b', size: 2, limit: 1 } }
+        const answer = await client.request('PATCH', `${widgets}/${name}`, { body, contentType: mergePatchType })
+        expect(answer.body.message).toContain('spec.fixed: Invalid value: "b": fixed cannot change')
+        expect(answer.body.message).toContain('spec: Invalid value: a green widget is over its limit')
+      })
+
+      test('a null is no value, except among the items of a list', async () => {
+        const object = await created(widgets, widget(fresh('w'), { color: null, name: null, port: null }))
+        expect(object.spec).toEqual({ size: 1, color: 'green' })
+        const body = widget(fresh('w'), { tags: [null] })
+        expect((await client.request('POST', widgets, { body })).status).toBe(422)
+      })
+
       test('a transition rule allows the first value and refuses a change', async () => {
         const name = fresh('w')
         await created(widgets, widget(name, { fixed: 'a' }))
@@ -405,6 +433,8 @@ export function apiServerConformance(label: string, connect: () => Promise<Conne
         expect(answer.body.rows[0].object).toMatchObject({ kind: 'PartialObjectMetadata', metadata: { name } })
       })
     })
+
+    crdConformance(() => client)
 
     describe('listing', () => {
       test('pages keep to the moment of the first one', async () => {
@@ -586,6 +616,43 @@ export function apiServerConformance(label: string, connect: () => Promise<Conne
         expect(back.status).toBe(409)
         expect(back.body.message).toContain('"someone" using conformance.example.com/v1')
         expect(back.body.message).toContain('.spec.steps')
+      })
+
+      test('names the maps and lists a writer brought, but not the structs that are always there', async () => {
+        const { metadata } = await created(deployments, {
+          ...deployment(fresh('web')),
+          spec: {
+            selector: { matchLabels: { app: 'x' } },
+            template: {
+              metadata: { labels: { app: 'x' } },
+              spec: {
+                nodeSelector: { a: 'b' },
+                containers: [{ name: 'web', image: 'web:1', ports: [{ containerPort: 1 }] }],
+              },
+            },
+          },
+        })
+        const container = {
+          '.': {},
+          'f:image': {},
+          'f:imagePullPolicy': {},
+          'f:name': {},
+          'f:ports': {
+            '.': {},
+            'k:{"containerPort":1,"protocol":"TCP"}': { '.': {}, 'f:containerPort': {}, 'f:protocol': {} },
+          },
+          'f:resources': {},
+          'f:terminationMessagePath': {},
+          'f:terminationMessagePolicy': {},
+        }
+        expect(metadata.managedFields[0].fieldsV1['f:spec']).toMatchObject({
+          'f:strategy': { 'f:rollingUpdate': { '.': {}, 'f:maxSurge': {}, 'f:maxUnavailable': {} }, 'f:type': {} },
+          'f:template': {
+            'f:metadata': { 'f:labels': { '.': {}, 'f:app': {} } },
+            'f:spec': { 'f:containers': { 'k:{"name":"web"}': container }, 'f:nodeSelector': {} },
+          },
+        })
+        expect(metadata.managedFields[0].fieldsV1['f:spec']).not.toHaveProperty(['f:template', '.'])
       })
 
       test('merges keyed lists by key and sets by value', async () => {

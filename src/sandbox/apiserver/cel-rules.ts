@@ -28,12 +28,25 @@ interface Node {
 export const noRules: RuleCheck = () => []
 const env = celEnvironment(['self', 'oldSelf'])
 
+/** A rule that is no CEL, and where it stands. */
+export class UncompilableRule extends Error {
+  readonly field: string
+  readonly rule: ValidationRule
+  constructor(field: string, rule: ValidationRule, cause: unknown) {
+    super(`compilation failed: ${cause instanceof Error ? firstLine(cause.message) : String(cause)}`, { cause })
+    this.name = 'UncompilableRule'
+    this.field = field
+    this.rule = rule
+  }
+}
+
 /**
- * Compiles every `x-kubernetes-validations` rule of a schema, once. Throws the first rule that does not compile, naming
- * its path.
+ * Compiles every `x-kubernetes-validations` rule of a schema, once. Throws an UncompilableRule for the first one that
+ * does not compile.
+ * @param path where the schema stands, for that error
  */
-export function compileRules(schema: Schema): RuleCheck {
-  const root = compileNode(schema, 'openAPIV3Schema')
+export function compileRules(schema: Schema, path = 'openAPIV3Schema'): RuleCheck {
+  const root = compileNode(schema, path)
   if (!root) return noRules
   return (object, old) => {
     const causes: Cause[] = []
@@ -68,10 +81,7 @@ function compileRule(rule: ValidationRule, path: string): CompiledRule {
       transition: /\boldSelf\b/.test(rule.rule),
     }
   } catch (error) {
-    const why = error instanceof Error ? firstLine(error.message) : String(error)
-    throw new Error(`${path}.rule: Invalid value: ${JSON.stringify(rule.rule)}: compilation failed: ${why}`, {
-      cause: error,
-    })
+    throw new UncompilableRule(`${path}.rule`, rule, error)
   }
 }
 

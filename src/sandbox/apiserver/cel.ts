@@ -66,8 +66,9 @@ export function compile(env: Environment, expression: string): Program {
   return (variables) => program(variables)
 }
 
+/** The first line of what the CEL library says, in the words of Kubernetes where they are known. */
 export function firstLine(text: string): string {
-  return text.split('\n')[0] ?? text
+  return (text.split('\n')[0] ?? text).replace(/^No such key/, 'no such key')
 }
 
 /** JSON as CEL sees it: whole numbers are ints, except where the schema says `number`. */

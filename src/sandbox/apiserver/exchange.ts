@@ -54,11 +54,14 @@ export function parseBody(body: Buffer, contentType: string | undefined): unknow
 }
 
 export function sendText(exchange: Exchange, code: number, text: string, type = 'application/json'): void {
+  sendBytes(exchange, code, Buffer.from(text), type)
+}
+
+export function sendBytes(exchange: Exchange, code: number, body: Buffer, type: string): void {
   const { response } = exchange
   if (response.headersSent || response.destroyed) return
   const warnings = exchange.warnings.map((warning) => `299 - ${JSON.stringify(headerText(warning))}`)
   if (warnings.length > 0) response.setHeader('Warning', warnings)
-  const body = Buffer.from(text)
   response.writeHead(code, {
     'Content-Type': type,
     'Content-Length': body.length,

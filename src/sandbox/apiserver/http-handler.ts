@@ -9,7 +9,7 @@ import {
   apiVersions,
   serverVersion,
 } from './discovery.ts'
-import { type Exchange, readBody, sendJson, sendStatus, sendText, statusOfError } from './exchange.ts'
+import { type Exchange, readBody, sendBytes, sendJson, sendStatus, sendText, statusOfError } from './exchange.ts'
 import type { FaultTarget } from './faults.ts'
 import { createSnapshots, handleGet, handleList, type Snapshots } from './list.ts'
 import { createOpenApi, type OpenApi } from './openapi.ts'
@@ -291,6 +291,10 @@ function servePath(exchange: Exchange, { registry }: ServerParts, openApi: OpenA
     sendText(exchange, 200, JSON.stringify(aggregatedDiscovery(registry, root === 'api', aggregated)), type)
     return
   }
+  if (path === '/openapi/v2' && (exchange.request.headers.accept ?? '').startsWith(v2Protobuf)) {
+    sendBytes(exchange, 200, emptyV2Document(), 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf')
+    return
+  }
   const answers: Record<string, () => unknown> = {
     version: () => serverVersion,
     api: () =>
@@ -305,6 +309,19 @@ function servePath(exchange: Exchange, { registry }: ServerParts, openApi: OpenA
   const answer = root === undefined ? roots : answers[root]?.()
   if (answer === undefined) sendNoSuchPath(exchange, { registry })
   else sendJson(exchange, 200, answer)
+}
+
+/** kubectl falls back to the v2 document in protobuf for kinds that v3 has no path for (List), and takes nothing else for it. */
+const v2Protobuf = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf'
+
+/** A v2 document (gnostic's `openapi.v2.Document`) that knows no kinds: what it does not know kubectl leaves to the server. */
+function emptyV2Document(): Buffer {
+  const field = (number: number, ...content: (string | Buffer)[]): Buffer => {
+    const bytes = Buffer.concat(content.map((part) => Buffer.from(part)))
+    return Buffer.concat([Buffer.from([(number << 3) | 2, bytes.length]), bytes])
+  }
+  const info = field(2, field(1, 'Kubernetes'), field(2, String(serverVersion.gitVersion)))
+  return Buffer.concat([field(1, '2.0'), info, field(8), field(9)])
 }
 
 function openApiAnswer(parts: string[], openApi: OpenApi) {

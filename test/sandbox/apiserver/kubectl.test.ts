@@ -227,6 +227,21 @@ describe.skipIf(!installed)('the real kubectl', () => {
     await prints('delete', '-f', path)
   })
 
+  test('apply takes a List in one document, and still refuses what nobody knows', async () => {
+    const item = (name: string, more: object = {}) => ({
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name, namespace: 'default' },
+      ...more,
+    })
+    const list = (...items: object[]) => ({ apiVersion: 'v1', kind: 'List', items })
+    const out = await prints('apply', '-f', file('list.yaml', list(item('in-list-1'), item('in-list-2'))))
+    expect(out).toBe('configmap/in-list-1 created\nconfigmap/in-list-2 created\n')
+    const odd = await kubectl('apply', '-f', file('odd.yaml', list(item('odd', { nonsense: 1 }))))
+    expect(odd.code).toBe(1)
+    expect(odd.err).toContain('unknown field "nonsense"')
+  })
+
   test('explain knows built-in kinds and custom ones', async () => {
     expect(await prints('explain', 'deployment.spec.replicas')).toContain('<integer>')
     expect(await prints('explain', 'widget.spec')).toMatch(/size\s+<integer> -required-/)

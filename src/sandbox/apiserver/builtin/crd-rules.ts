@@ -1,8 +1,10 @@
-import { compileRules } from '../cel-rules.ts'
+import { compileRules, UncompilableRule } from '../cel-rules.ts'
 import { ensureObject, isObject, type Json, objects } from '../json.ts'
+import { prune } from '../prune.ts'
 import type { TypeRules } from '../resource-type.ts'
 import type { Schema } from '../schema.ts'
 import { type Cause, fieldInvalid, fieldNotSupported, fieldRequired } from '../status.ts'
+import { validateSchema } from '../validate-schema.ts'
 import { structuralProblems } from './structural.ts'
 
 /** Defaults and checks of a CustomResourceDefinition itself. */
@@ -39,21 +41,54 @@ export const crdRules: TypeRules = {
         ),
       )
     }
-    for (const [index, version] of versions.entries()) causes.push(...validateVersion(version, index))
+    for (const [index, version] of versions.entries()) {
+      // As upstream, a schema that all versions share is named apart from them.
+      const path = versions.length === 1 ? 'spec.validation' : `spec.versions[${index}].schema`
+      causes.push(...validateVersion(version, `${path}.openAPIV3Schema`))
+    }
     return causes
   },
 }
 
-function validateVersion(version: Json, index: number): Cause[] {
-  const path = `spec.versions[${index}].schema.openAPIV3Schema`
+function validateVersion(version: Json, path: string): Cause[] {
   const schema = isObject(version.schema) ? version.schema.openAPIV3Schema : undefined
   if (!isObject(schema)) return [fieldRequired(path, 'schemas are required')]
   const causes = structuralProblems(schema as Schema, path, true)
   if (causes.length > 0) return causes
   try {
-    compileRules(schema as Schema)
-    return []
+    compileRules(schema as Schema, path)
   } catch (error) {
-    return [fieldInvalid(path, 'x-kubernetes-validations', error instanceof Error ? error.message : String(error))]
+    if (error instanceof UncompilableRule) return [fieldInvalid(error.field, error.rule, error.message)]
+    throw error
   }
+  return invalidDefaults(schema as Schema, path)
+}
+
+/** A default must hold as it stands: the defaults inside it are not filled in before it is checked. */
+function invalidDefaults(schema: Schema, path: string): Cause[] {
+  const causes: Cause[] = []
+  if (schema.default !== undefined && schema.default !== null) causes.push(...defaultProblems(schema, path))
+  for (const [name, field] of Object.entries(schema.properties ?? {})) {
+    causes.push(...invalidDefaults(field, `${path}.properties[${name}]`))
+  }
+  if (schema.items) causes.push(...invalidDefaults(schema.items, `${path}.items`))
+  if (isObject(schema.additionalProperties)) {
+    causes.push(...invalidDefaults(schema.additionalProperties as Schema, `${path}.additionalProperties`))
+  }
+  return causes
+}
+
+function defaultProblems(schema: Schema, path: string): Cause[] {
+  const node: Schema = { type: 'object', properties: { default: schema } }
+  const object = { default: structuredClone(schema.default) }
+  if (prune(object, node).length > 0) {
+    return [fieldInvalid(`${path}.default`, schema.default, 'must not have unknown fields')]
+  }
+  const wrong = validateSchema(object, node)
+  const causes = wrong.length > 0 ? wrong : compileRules(node)(object, undefined)
+  return causes.map((cause) => ({
+    ...cause,
+    field: `${path}.${cause.field}`,
+    message: cause.message.replace(': default in body', ':  in body'),
+  }))
 }

@@ -1,20 +1,14 @@
 import { isObject } from '../json.ts'
 import type { Schema } from '../schema.ts'
-import { type Cause, fieldForbidden, fieldInvalid, fieldRequired } from '../status.ts'
-import { validateSchema } from '../validate-schema.ts'
+import { type Cause, fieldForbidden, fieldInvalid, fieldNotSupported, fieldRequired } from '../status.ts'
 
 /**
  * What keeps a schema from being structural: a node without a type, keys of lists that do not fit their items,
- * structure inside a logical junctor, defaults that do not hold.
+ * structure inside a logical junctor.
  * https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#specifying-a-structural-schema
  */
 export function structuralProblems(schema: Schema, path: string, root = false): Cause[] {
   const causes = [...nodeProblems(schema, path, root), ...listProblems(schema, path), ...junctorProblems(schema, path)]
-  if (schema.default !== undefined) {
-    for (const cause of validateSchema({ default: schema.default }, { properties: { default: schema } })) {
-      causes.push({ ...cause, field: `${path}.${cause.field}` })
-    }
-  }
   for (const [name, field] of Object.entries(schema.properties ?? {})) {
     if (root && name === 'metadata') continue
     causes.push(...structuralProblems(field, `${path}.properties[${name}]`))
@@ -26,8 +20,19 @@ export function structuralProblems(schema: Schema, path: string, root = false): 
   return causes
 }
 
+const types = ['array', 'boolean', 'integer', 'number', 'object', 'string']
+
 function nodeProblems(schema: Schema, path: string, root: boolean): Cause[] {
   const causes: Cause[] = []
+  if (schema.type && !types.includes(schema.type)) causes.push(fieldNotSupported(`${path}.type`, schema.type, types))
+  if (schema.pattern !== undefined && !isRe2(schema.pattern)) {
+    const why = "must be a valid regular expression, but isn't"
+    causes.push(fieldInvalid(`${path}.pattern`, schema.pattern, why))
+  }
+  for (const [index, { message }] of (schema['x-kubernetes-validations'] ?? []).entries()) {
+    const at = `${path}.x-kubernetes-validations[${index}].message`
+    if (message?.includes('\n')) causes.push(fieldInvalid(at, message, 'must not contain line breaks'))
+  }
   const isFree = schema['x-kubernetes-int-or-string'] || schema['x-kubernetes-preserve-unknown-fields']
   if (!schema.type && !isFree) {
     const why = root ? 'must not be empty at the root' : 'must not be empty for specified object fields'
@@ -51,9 +56,29 @@ function nodeProblems(schema: Schema, path: string, root: boolean): Cause[] {
   return causes
 }
 
+/** Go's regular expressions know no look-around and no back-references. */
+function isRe2(pattern: string): boolean {
+  if (/\(\?(?:[=!]|<[=!])|\\[1-9]/.test(pattern)) return false
+  try {
+    new RegExp(pattern, 'u')
+    return true
+  } catch {
+    return false
+  }
+}
+
 function listProblems(schema: Schema, path: string): Cause[] {
   const causes: Cause[] = []
   if (schema.type === 'array' && !schema.items) causes.push(fieldRequired(`${path}.items`, 'must be specified'))
+  const items = schema.items
+  if (
+    schema['x-kubernetes-list-type'] === 'set' &&
+    items?.type === 'object' &&
+    items['x-kubernetes-map-type'] !== 'atomic'
+  ) {
+    const why = 'must be atomic as item of a list with x-kubernetes-list-type=set'
+    causes.push(fieldInvalid(`${path}.items.x-kubernetes-map-type`, null, why))
+  }
   if (schema['x-kubernetes-list-type'] !== 'map') return causes
   for (const key of schema['x-kubernetes-list-map-keys'] ?? []) {
     const field = schema.items?.properties?.[key]
