@@ -1,6 +1,6 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { generateKeyPairSync } from 'node:crypto'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -65,14 +65,15 @@ async function fromAssets(assets: string): Promise<RealServer> {
   writeFileSync(join(folder, 'tokens.csv'), 'conformance,admin,1,"system:masters"\n')
   const key = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
   writeFileSync(join(folder, 'sa.key'), key.export({ type: 'pkcs8', format: 'pem' }))
-  const etcd = spawn(join(assets, 'etcd'), [
+  const etcd = launch(join(assets, 'etcd'), join(folder, 'etcd.log'), [
     `--data-dir=${join(folder, 'etcd')}`,
     `--listen-client-urls=http://127.0.0.1:${etcdPort}`,
     `--advertise-client-urls=http://127.0.0.1:${etcdPort}`,
     `--listen-peer-urls=http://127.0.0.1:${peerPort}`,
     '--unsafe-no-fsync',
   ])
-  const apiserver = spawn(join(assets, 'kube-apiserver'), [
+  const log = join(folder, 'kube-apiserver.log')
+  const apiserver = launch(join(assets, 'kube-apiserver'), log, [
     `--etcd-servers=http://127.0.0.1:${etcdPort}`,
     `--cert-dir=${join(folder, 'certs')}`,
     '--bind-address=127.0.0.1',
@@ -87,23 +88,43 @@ async function fromAssets(assets: string): Promise<RealServer> {
   ])
   const [url, token] = [`https://127.0.0.1:${port}`, 'conformance']
   const client = rawClient(url, token)
-  for (let attempt = 0; attempt < 300; attempt++) {
-    const ready = await client.request('GET', '/api/v1/namespaces/default').catch(() => undefined)
-    if (ready?.status === 200) break
-    await new Promise((resolve) => setTimeout(resolve, 200))
+  const stop = async () => {
+    await ended(apiserver)
+    await ended(etcd)
+    rmSync(folder, { recursive: true, force: true })
+  }
+  const isReady = async () => (await client.request('GET', '/api/v1/namespaces/default')).status === 200
+  for (let attempt = 0; !(await isReady().catch(() => false)); attempt++) {
+    if (attempt < 300 && apiserver.exitCode === null && etcd.exitCode === null) {
+      await new Promise((resolve) => setTimeout(resolve, 200))
+      continue
+    }
+    const lastWords = readFileSync(log, 'utf8').split('\n').slice(-5).join('\n')
+    await stop()
+    throw new Error(`kube-apiserver of ${assets} did not come up within a minute; its last words:\n${lastWords}`)
   }
   return {
     url,
     token,
     controllers: false,
     connection: async () => connectionTo(url, { token, tls: { rejectUnauthorized: false } }),
-    async stop() {
-      apiserver.kill()
-      await new Promise((resolve) => apiserver.once('exit', resolve))
-      etcd.kill()
-      rmSync(folder, { recursive: true, force: true })
-    },
+    stop,
   }
+}
+
+/** Its output goes to a file: a pipe that nobody reads fills up and stalls it. */
+function launch(binary: string, log: string, words: string[]): ChildProcess {
+  const output = openSync(log, 'a')
+  const child = spawn(binary, words, { stdio: ['ignore', output, output] })
+  child.once('exit', () => closeSync(output))
+  return child
+}
+
+async function ended(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const exit = new Promise((resolve) => child.once('exit', resolve))
+  child.kill()
+  await exit
 }
 
 function freePort(): Promise<number> {
