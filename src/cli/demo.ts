@@ -3,8 +3,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline/promises'
 import { Command } from 'commander'
+import type { KubeClient } from '../kube/client.ts'
 import { systemRuntime as runtime } from '../runtime.ts'
 import type { CommandFactory } from './command.ts'
+import type { Witness } from './demo/witness.ts'
 import { untilStopped } from './signals.ts'
 
 interface DemoOptions {
@@ -47,38 +49,57 @@ async function demo(options: DemoOptions): Promise<number> {
   const screen = {
     write: (text: string) => void (quiet || process.stdout.write(text)),
     isTerminal: !quiet && process.stdout.isTTY,
-    columns: process.stdout.columns ?? 80,
+    // A terminal without a size says 0.
+    columns: process.stdout.columns || 80,
   }
   const view = createView(screen, startedAt, () => runtime.now())
   const log = createLogger(options.logLevel)
   const dir = await mkdtemp(join(tmpdir(), 'sluice-demo-'))
-  const stage = await buildStage({ dir, runtime, log, onStep: (what) => view.say(what) })
+  const stopped = untilStopped()
+  const ending = new AbortController()
+  let ended: number | undefined
+  let client: KubeClient | undefined
+  const building = buildStage({ dir, runtime, log, onStep: (what) => view.say(what) })
+  let witness: Witness | undefined
   try {
-    const witness = createWitness(stage.sandbox.api.storage, runtime)
-    const client = connect({
-      connection: await loadKubeconfig({ path: stage.sandbox.kubeconfig, env: {}, runtime }),
-      runtime,
-    })
+    return await Promise.race([tell(), stopped.then(() => ended ?? 130)])
+  } finally {
+    ending.abort()
+    view.stop()
+    witness?.stop()
+    client?.close()
+    await building.then((stage) => stage.stop()).catch(() => undefined)
+    await rm(dir, { recursive: true, force: true })
+  }
+
+  async function tell(): Promise<number> {
+    const stage = await building
+    witness = createWitness(stage.sandbox.api.storage, runtime)
+    const connection = await loadKubeconfig({ path: stage.sandbox.kubeconfig, env: {}, runtime })
+    const admin = connect({ connection, runtime })
+    client = admin
     if (!(await witness.until((status) => status.phase === 'Healthy', 20_000)))
       throw new Error(`the app did not become healthy: ${witness.status().message ?? 'no status yet'}`)
     view.say('my-app 1.0.0 serves all traffic')
     view.follow(witness, stage.load)
     const reports = []
     for (const [i, act] of acts.entries()) {
+      ending.signal.throwIfAborted()
       view.act(act, i + 1, acts.length)
       const teller = {
         act: () => undefined,
         question: async (approval: Parameters<typeof approveHere>[0]) => {
-          if (interactive && (await ask(view))) {
-            await approveHere(approval, { client, runtime, log })
+          if (interactive && (await ask(view, ending.signal))) {
+            await approveHere(approval, { client: admin, runtime, log })
             return
           }
-          await runtime.sleep(1_000)
+          await runtime.sleep(1_000, ending.signal)
           const status = await clickApprove(approval, stage.controller.url, stage.slackSecret, runtime.now())
           view.say(`dana clicks Approve in Slack (signed request, answered ${status})`)
         },
       }
       const report = await play(stage, witness, act, teller, runtime)
+      ending.signal.throwIfAborted()
       reports.push(report)
       view.say(`${report.ok ? '✓' : '✗'} ${report.result}: ${report.message}`)
     }
@@ -107,24 +128,22 @@ async function demo(options: DemoOptions): Promise<number> {
       process.stderr.write(
         `still running; look around with\n  export KUBECONFIG=${kubeconfig}\n${JSON.stringify(places)}\nCtrl-C ends it\n`,
       )
-      await untilStopped()
+      ended = report.ok ? 0 : 1
+      await stopped
     }
-    client.close()
     return report.ok ? 0 : 1
-  } finally {
-    view.stop()
-    await stage.stop()
-    await rm(dir, { recursive: true, force: true })
   }
 }
 
 /** Asks at the terminal; true for yes, false when nobody answers for a while (then Slack does). */
-async function ask(view: { pause(paused: boolean): void }): Promise<boolean> {
+async function ask(view: { pause(paused: boolean): void }, ending: AbortSignal): Promise<boolean> {
   view.pause(true)
   const terminal = createInterface({ input: process.stdin, output: process.stdout })
+  // The terminal is the question's while it is open, Ctrl-C included.
+  terminal.on('SIGINT', () => process.kill(process.pid, 'SIGINT'))
   try {
     const answer = await terminal.question('\n  Sluice asks: may traffic move from 10 % to 50 %? [Y/n, 20 s] ', {
-      signal: AbortSignal.timeout(20_000),
+      signal: AbortSignal.any([ending, AbortSignal.timeout(20_000)]),
     })
     return !/^n/i.test(answer.trim())
   } catch {

@@ -53,6 +53,7 @@ describe('what is quiet costs nothing', { timeout: 120_000 }, () => {
     const { seen, stop } = listen()
     await sleep(6_000)
     stop()
+    expect(await metric('sluice_prometheus_queries_total')).toBeGreaterThan(0)
     expect(seen.filter(({ verb }) => verb !== 'get').map(({ verb, resource }) => `${verb} ${resource}`)).toEqual([])
   })
 

@@ -18,7 +18,7 @@ export interface Witness {
   status(): RolloutStatus
   /** Calls back on every change of Rollout or route. */
   onChange(listener: () => void): () => void
-  /** Resolves when the Rollout is as wanted; false when that takes longer than `ms`. */
+  /** Resolves when the Rollout is as wanted; false when that takes longer than `ms`, or when nobody watches any more. */
   until(test: (status: RolloutStatus) => boolean, ms: number): Promise<boolean>
   stop(): void
 }
@@ -27,6 +27,7 @@ export function createWitness(storage: Storage, runtime: Runtime): Witness {
   const seen: WeightsSeen[] = []
   const listeners = new Set<() => void>()
   let status: RolloutStatus = {}
+  let stopped = false
   const tell = () => {
     for (const listener of listeners) listener()
   }
@@ -53,12 +54,13 @@ export function createWitness(storage: Storage, runtime: Runtime): Witness {
     async until(test, ms) {
       const end = runtime.monotonic() + ms
       while (!test(status)) {
-        if (runtime.monotonic() >= end) return false
+        if (stopped || runtime.monotonic() >= end) return false
         await runtime.sleep(50)
       }
       return true
     },
     stop() {
+      stopped = true
       for (const unsubscribe of unsubscribes) unsubscribe()
     },
   }
