@@ -41,11 +41,17 @@ describe.concurrent('killed before it is served, and again before it is answered
       const release = await prepareRelease(stage, `moments-${i}`, kind)
       const deaths = moments.map((moment) => trapMoment(stage.sandbox.api, release.namespace, moment, fleet.killAll))
       if (push) trapPush(join(stage.dir, `${release.namespace}.git`), fleet.pidFile, push, ['Before', 'After'])
+      // Long enough that traffic would move first if it did not wait for Git.
+      release.scene.remote.faults.delayMs = 150
       await release.scene.desire('v2')
       await release.scene.until('at its end', release.isOver, 240_000)
       const { violations, story } = await release.judge()
       await release.stop()
       expect(violations, release.text(story)).toEqual([])
+      // Nothing but deaths happened: no answer is asked for again, and no move is given up.
+      const questions = new Set(story.seen.flatMap((entry) => (entry.kind === 'approval' ? [entry.name] : [])))
+      expect(questions.size, release.text(story)).toBe(kind === 'gated' ? 1 : 0)
+      expect(story.commits.filter(({ subject }) => subject.includes('given up'))).toEqual([])
       expect(deaths.map((died) => died())).toEqual(moments.map(() => 2))
     })
 })

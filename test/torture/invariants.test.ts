@@ -27,6 +27,8 @@ function commit(sha: string, subject: string, weight?: number, more: Partial<Com
 }
 
 const outcome = { revision: 'v2-1', reason: 'Passed', message: '', at: '' }
+const promotion = { ...outcome, result: 'Promoted' as const }
+const rollback = { ...outcome, result: 'RolledBack' as const }
 const mark = { revision: 'v2-1', name: 'v2', hash: '1', reason: 'Breach', at: '' }
 
 function promoted(): Story {
@@ -44,7 +46,7 @@ function promoted(): Story {
       approval('q', 'Approved'),
       route(50, 'c'),
       route(100, 'd'),
-      status({ phase: 'Healthy', stable: revision('v2'), lastOutcome: { ...outcome, result: 'Promoted' } }),
+      status({ phase: 'Healthy', stable: revision('v2'), lastOutcome: promotion, history: [promotion] }),
     ],
     commits: [
       { sha: 'a', author: 'Dana', subject: 'release v2' },
@@ -68,7 +70,7 @@ function rolledBack(): Story {
       route(0, 'a'),
       route(10, 'b'),
       route(0, 'b', 'sluice-retreat.Breach.success-rate'),
-      status({ phase: 'Healthy', knownBad: [mark], lastOutcome: { ...outcome, result: 'RolledBack' } }),
+      status({ phase: 'Healthy', knownBad: [mark], lastOutcome: rollback, history: [rollback] }),
     ],
     commits: [
       { sha: 'a', author: 'Dana', subject: 'release v2' },

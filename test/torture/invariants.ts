@@ -195,6 +195,7 @@ function rightEnd(story: Story): Violation[] {
   expect('the desired version in Git', git.desired, serving)
   expect('a commit still owed', status.git?.pending?.length ?? 0, 0)
   expect('the mark of known bad', status.knownBad?.some((mark) => mark.name === canary) ?? false, !good)
+  expect('the number of outcomes in status', status.history?.length ?? 0, 1)
   expect('the number of outcomes in Git', story.commits.filter((c) => outcomeOf(c) === end).length, 1)
   const rises = raisesOf(story).map(({ to }) => to)
   if (good) expect('the way up', rises.join(), steps.join())
