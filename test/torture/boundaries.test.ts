@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openStage, type Stage } from '../scenario/stage.ts'
 import { type Fleet, startFleet } from './fleet.ts'
-import { badMoments, goodMoments, type Moment, trapMoment } from './moment.ts'
+import { badMoments, goodMoments, type Moment, revertedMoments, trapMoment } from './moment.ts'
 import { type Kind, prepareRelease } from './release.ts'
 import { trapPush } from './trap.ts'
 
@@ -29,6 +29,7 @@ const cases: Case[] = [
   { kind: 'bad', moments: every(badMoments, 0), push: 1 },
   { kind: 'bad', moments: every(badMoments, 1), push: 2 },
   { kind: 'bad', moments: every(badMoments, 2) },
+  { kind: 'reverted', moments: revertedMoments, push: 2 },
   { kind: 'gated', moments: every(goodMoments, 0), push: 2 },
   { kind: 'gated', moments: every(goodMoments, 1), push: 4 },
   { kind: 'gated', moments: every(goodMoments, 2) },
@@ -43,7 +44,7 @@ describe.concurrent('killed before it is served, and again before it is answered
       if (push) trapPush(join(stage.dir, `${release.namespace}.git`), fleet.pidFile, push, ['Before', 'After'])
       // Long enough that traffic would move first if it did not wait for Git.
       release.scene.remote.faults.delayMs = 150
-      await release.scene.desire('v2')
+      await release.begin()
       await release.scene.until('at its end', release.isOver, 240_000)
       const { violations, story } = await release.judge()
       await release.stop()

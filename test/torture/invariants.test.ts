@@ -82,6 +82,27 @@ function rolledBack(): Story {
   }
 }
 
+/** Taken back at 10 %: the desired version is the stable one again, and nobody is marked bad. */
+function reverted(): Story {
+  const outcome = { revision: 'v2-1', reason: 'Reverted', message: '', at: '', result: 'Reverted' as const }
+  return {
+    ...rolledBack(),
+    end: 'Reverted',
+    seen: [
+      route(0, 'a'),
+      route(10, 'b'),
+      route(0, 'b', 'sluice-retreat.Reverted'),
+      status({ phase: 'Healthy', lastOutcome: outcome, history: [outcome] }),
+    ],
+    commits: [
+      { sha: 'a', author: 'Dana', subject: 'release v2' },
+      commit('b', 'my-app: 0% → 10% (shop)', 10),
+      { sha: 'x', author: 'Dana', subject: 'something else' },
+      commit('c', 'my-app: 10% → 0% (shop): v1 is desired again', 0),
+    ],
+  }
+}
+
 const rules = (story: Story) => [...new Set(violationsOf(story).map(({ rule }) => rule))]
 const without = (story: Story, n: number): Story => ({ ...story, seen: story.seen.filter((_, i) => i !== n) })
 const plus = (story: Story, n: number, ...more: Seen[]): Story => ({
@@ -90,9 +111,10 @@ const plus = (story: Story, n: number, ...more: Seen[]): Story => ({
 })
 
 describe('the checker', () => {
-  test('finds nothing in a release that went all the way, nor in one that was rolled back', () => {
+  test('finds nothing in a release that went all the way, nor in one that was rolled back or taken back', () => {
     expect(violationsOf(promoted())).toEqual([])
     expect(violationsOf(rolledBack())).toEqual([])
+    expect(violationsOf(reverted())).toEqual([])
   })
 
   test('finds a route in which more than weights changed', () => {
@@ -155,6 +177,13 @@ describe('the checker', () => {
   test('finds a gated step that was entered without an answer, and an answer that was used twice', () => {
     expect(rules(without(promoted(), 3))).toEqual(['I11'])
     expect(rules(plus(promoted(), 5, route(10, 'c'), route(50, 'c')))).toContain('I11')
+  })
+
+  test('finds a version that was marked bad though people only took it back', () => {
+    const story = reverted()
+    const last = story.seen.at(-1)
+    if (last?.kind === 'status') last.status.knownBad = [mark]
+    expect(rules(story)).toEqual(['End'])
   })
 
   test('finds every way of ending wrong', () => {

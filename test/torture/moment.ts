@@ -82,6 +82,9 @@ export const badMoments: Moment[] = [
   healthy,
 ]
 
+/** What a rollout writes that people take back. */
+export const revertedMoments: Moment[] = [weightSet(10, 0), ended('Reverted')]
+
 /** What only a rollout writes that goes all the way, with an approval before step 2. */
 export const goodMoments: Moment[] = [
   { name: 'the question is asked', ref: refs.approvals, is: (_, before) => before === undefined },

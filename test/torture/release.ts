@@ -7,14 +7,21 @@ import { refs, type Scene, type Stage } from '../scenario/stage.ts'
 import { type Violation, violationsOf } from './invariants.ts'
 import { readCommits, type Story, takeNotes, tell, weightsOf } from './story.ts'
 
-/** A version that is well, one that answers nothing but errors, or one that is well and needs an answer on the way. */
-export type Kind = 'good' | 'bad' | 'gated'
+/**
+ * A version that is well, one that answers nothing but errors, one that is well and needs an answer on the way, and one that
+ * people take back while it has a little traffic.
+ */
+export type Kind = 'good' | 'bad' | 'gated' | 'reverted'
+
+const ends = { good: 'Promoted', gated: 'Promoted', bad: 'RolledBack', reverted: 'Reverted' } as const
 
 /** A release of v2 over v1 in a namespace and a repository of its own. */
 export interface Release {
   namespace: string
   scene: Scene
   trouble(what: string): void
+  /** Makes v2 the desired version; and v1 again, when it is to be taken back. */
+  begin(): Promise<void>
   /** Somebody else pushes something that has nothing to do with it. */
   pushForeign(): Promise<void>
   /** Whether it stands where it has to stand at its end. */
@@ -43,7 +50,7 @@ export async function prepareRelease(stage: Stage, namespace: string, kind: Kind
     rollout: {
       steps: WEIGHTS.map((weight, i) => ({
         weight,
-        hold: '1s',
+        hold: kind === 'reverted' && i === 1 ? '10m' : '1s',
         ...(kind === 'gated' && i + 1 === GATED ? { approval } : {}),
       })),
       // Far from what a busy machine does to requests of a version that is well, and enough to convict one that fails.
@@ -67,12 +74,25 @@ export async function prepareRelease(stage: Stage, namespace: string, kind: Kind
     storage.patchMerge(refs.approvals, key, { spec: { decisions: [decision] } }, { fieldManager: 'kubectl-sluice' })
   }
 
-  const promoted = kind !== 'bad'
+  const end = ends[kind]
+  const promoted = end === 'Promoted'
+  let takenBack: Promise<void> | undefined
+  let stopped = false
+
+  /** As soon as it has traffic, people think better of it. */
+  async function takeBack(): Promise<void> {
+    while (!stopped && scene.weight('v2') === 0) await runtime.sleep(20)
+    if (!stopped) await scene.desire('v1')
+  }
 
   return {
     namespace,
     scene,
     trouble: notes.trouble,
+    async begin() {
+      await scene.desire('v2')
+      if (kind === 'reverted') takenBack = takeBack()
+    },
     async pushForeign() {
       const subject = `a change of somebody else, ${foreign.length + 1}`
       await scene.developer.commit(subject, (files) =>
@@ -85,7 +105,7 @@ export async function prepareRelease(stage: Stage, namespace: string, kind: Kind
       const weight = scene.weight('v2')
       return (
         phase === 'Healthy' &&
-        lastOutcome?.result === (promoted ? 'Promoted' : 'RolledBack') &&
+        lastOutcome?.result === end &&
         git?.committed !== false &&
         (git?.pending ?? []).length === 0 &&
         step?.entering === undefined &&
@@ -100,7 +120,7 @@ export async function prepareRelease(stage: Stage, namespace: string, kind: Kind
         canary: 'v2',
         steps: WEIGHTS,
         gated: kind === 'gated' ? [GATED] : [],
-        end: promoted ? 'Promoted' : 'RolledBack',
+        end,
         seen: notes.seen.slice(),
         commits: await readCommits(remote),
         foreign,
@@ -113,6 +133,8 @@ export async function prepareRelease(stage: Stage, namespace: string, kind: Kind
     },
     text: tell,
     async stop() {
+      stopped = true
+      await takenBack
       unsubscribe()
       notes.stop()
       await scene.load?.stop()

@@ -57,17 +57,21 @@ export async function run(options: RunOptions): Promise<RunResult> {
         removes.push(trapWrite(sandbox.api, namespace, boundary, acting.killLeader).remove)
         trapPush(join(dir, `${namespace}.git`), acting.pidFile, 1 + Math.floor(random() * 4), [boundary.when])
       }
-    await Promise.all(releases.map((release) => release.scene.desire('v2')))
+    await Promise.all(releases.map((release) => release.begin()))
     const over = new AbortController()
-    const scenery = { stage, fleet: acting, releases, random }
-    const trouble = disturb(scenery, troubles, { pauseMs: 700, lengthMs: 1_500 }, faults, over.signal)
+    const scenery = { stage, fleet: acting, releases, random, underWay: new Set<string>() }
+    const pace = { pauseMs: 300 + random() * 900, lengthMs: 500 + random() * 2_000 }
+    // Two things at once go wrong in half of the runs.
+    const trouble = Array.from({ length: random() < 0.5 ? 1 : 2 }, () =>
+      disturb(scenery, troubles, pace, faults, over.signal),
+    )
     const dying =
       killing === 'Instants'
         ? disturb(scenery, deaths, { pauseMs: 3_500, lengthMs: 0 }, faults, over.signal)
         : Promise.resolve()
     await until(() => releases.every((release) => release.isOver()), disturbMs)
     over.abort()
-    await Promise.all([trouble, dying])
+    await Promise.all([...trouble, dying])
     for (const remove of removes) remove()
     onEvent('peace')
     await until(() => releases.every((release) => release.isOver()), patienceMs)

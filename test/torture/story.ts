@@ -49,7 +49,7 @@ export interface Story {
   steps: number[]
   /** Steps that need an answer, by number. */
   gated: number[]
-  end: 'Promoted' | 'RolledBack'
+  end: 'Promoted' | 'RolledBack' | 'Reverted'
   /** Oldest first. */
   seen: Seen[]
   /** The branch at the end, oldest first. */

@@ -19,7 +19,7 @@ const { values } = parseArgs({
 })
 const first = Number(values.seed)
 const endsAt = runtime.monotonic() + Number(values.minutes) * 60_000
-const kinds: Kind[] = ['bad', 'good', 'gated']
+const kinds: Kind[] = ['bad', 'good', 'gated', 'reverted']
 
 const total = { runs: 0, releases: 0, kills: 0, starts: 0, violations: 0 }
 const faults = new Map<string, number>()

@@ -13,6 +13,8 @@ export interface Scenery {
   fleet: Fleet
   releases: readonly Release[]
   random: Random
+  /** Names of what is going wrong now; none of it begins twice. */
+  underWay: Set<string>
 }
 
 /** A disturbance: begins, and answers how to end it; one that is over at once answers nothing. */
@@ -161,7 +163,7 @@ export async function disturb(
   counts: Map<string, number>,
   signal: AbortSignal,
 ): Promise<void> {
-  const { random, releases } = scenery
+  const { random, releases, underWay } = scenery
   const note = (what: string) => {
     for (const release of releases) release.trouble(what)
   }
@@ -170,13 +172,17 @@ export async function disturb(
     await wait(pace.pauseMs * (0.3 + 1.4 * random()))
     if (signal.aborted) return
     const trouble = choose(list, random)
+    if (underWay.has(trouble.name)) continue
+    underWay.add(trouble.name)
     counts.set(trouble.name, (counts.get(trouble.name) ?? 0) + 1)
     note(trouble.name)
     const end = await trouble.begin(scenery)
-    if (!end) continue
-    await wait(pace.lengthMs * (0.3 + 1.4 * random()))
-    await end()
-    note(`over: ${trouble.name}`)
+    if (end) {
+      await wait(pace.lengthMs * (0.3 + 1.4 * random()))
+      await end()
+      note(`over: ${trouble.name}`)
+    }
+    underWay.delete(trouble.name)
   }
 }
 
