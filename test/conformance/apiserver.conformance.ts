@@ -221,6 +221,32 @@ export function apiServerConformance(label: string, connect: () => Promise<Conne
         )
       })
 
+      test('a Deployment is refused for its strategy, and not for environment said twice', async () => {
+        const refused = async (strategy: object) => {
+          const body = deployment(fresh('web'))
+          const answer = await client.request('POST', deployments, {
+            body: { ...body, spec: { ...body.spec, strategy } },
+          })
+          expect(answer.status).toBe(422)
+          return answer.body.message
+        }
+        expect(await refused({ type: 'Sudden' })).toContain('spec.strategy: Unsupported value')
+        expect(await refused({ rollingUpdate: { maxSurge: 'x%' } })).toContain(
+          'spec.strategy.rollingUpdate.maxSurge: Invalid value: "x%": a valid percent string',
+        )
+        const body = deployment(fresh('web'))
+        const env = [
+          { name: 'A', value: '1' },
+          { name: 'A', value: '2' },
+        ]
+        const containers = [{ name: 'web', image: 'web:1', env }]
+        const object = await created(deployments, {
+          ...body,
+          spec: { ...body.spec, template: { ...body.spec.template, spec: { containers } } },
+        })
+        expect(object.spec.template.spec.containers[0].env).toEqual(env)
+      })
+
       test('strict field validation refuses unknown fields, the default warns of them and drops them', async () => {
         const body = { ...widget(fresh('w')), spec: { size: 1, unheardOf: true } }
         const strict = await client.request('POST', `${widgets}?fieldValidation=Strict`, { body })
@@ -234,6 +260,19 @@ export function apiServerConformance(label: string, connect: () => Promise<Conne
     })
 
     describe('generation and subresources', () => {
+      test('annotations of a Deployment raise its generation, as the spec does', async () => {
+        const name = fresh('web')
+        await created(deployments, deployment(name))
+        const annotate = (value: string) =>
+          client.request('PATCH', `${deployments}/${name}`, {
+            body: { metadata: { annotations: { note: value } } },
+            contentType: mergePatchType,
+          })
+        expect((await annotate('a')).body.metadata.generation).toBe(2)
+        expect((await annotate('a')).body.metadata.generation).toBe(2)
+        expect((await annotate('b')).body.metadata.generation).toBe(3)
+      })
+
       test('generation rises with the spec only', async () => {
         const name = fresh('web')
         await created(deployments, deployment(name))
@@ -528,8 +567,9 @@ export function apiServerConformance(label: string, connect: () => Promise<Conne
       })
 
       test('ends after timeoutSeconds', async () => {
+        const { metadata } = await created(configMaps, configMap(fresh('cm')))
         const events = await client.watch(
-          `${configMaps}?watch=true&fieldSelector=metadata.name%3Dnone&timeoutSeconds=1`,
+          `${configMaps}?watch=true&fieldSelector=metadata.name%3Dnone&timeoutSeconds=1&resourceVersion=${metadata.resourceVersion}`,
           () => false,
         )
         expect(events.filter((event) => event.type !== 'BOOKMARK')).toEqual([])
@@ -805,6 +845,18 @@ export function apiServerConformance(label: string, connect: () => Promise<Conne
         const answer = await client.request('GET', path)
         expect(answer.status).toBe(404)
         expect(answer.headers['content-type']).toContain('text/plain')
+      })
+
+      test('options that do not exist are refused before anything happens', async () => {
+        const name = fresh('cm')
+        await created(configMaps, configMap(name))
+        const policy = await client.request('DELETE', `${configMaps}/${name}?propagationPolicy=Sideways`)
+        expect(policy.status).toBe(422)
+        expect(policy.body.message).toContain('propagationPolicy: Unsupported value: "Sideways"')
+        expect((await client.request('GET', `${configMaps}?resourceVersionMatch=Exact`)).status).toBe(422)
+        const patch = { body: {}, contentType: 'application/json' }
+        expect((await client.request('PATCH', `${configMaps}/${name}`, patch)).status).toBe(415)
+        expect((await client.request('GET', `${configMaps}/${name}`)).status).toBe(200)
       })
 
       test('a broken body, an object of another kind and another name are refused', async () => {

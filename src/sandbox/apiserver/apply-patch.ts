@@ -102,7 +102,7 @@ function managerText(entry: ManagedFieldsEntry): string {
   const name = JSON.stringify(entry.manager)
   if (entry.operation === 'Apply') return name
   const subresource = entry.subresource ? ` with subresource ${JSON.stringify(entry.subresource)}` : ''
-  return `${name}${subresource} using ${entry.apiVersion}${entry.time ? ` at ${entry.time}` : ''}`
+  return `${name}${subresource} using ${entry.apiVersion}`
 }
 
 /** The live value with the configuration laid over it. */

@@ -84,7 +84,7 @@ export function sendStatus(exchange: Exchange, status: StatusBody): void {
   if (retryAfterSeconds !== undefined && !exchange.response.headersSent) {
     exchange.response.setHeader('Retry-After', String(retryAfterSeconds))
   }
-  sendJson(exchange, status.code, status)
+  sendJson(exchange, status.code ?? 200, status)
 }
 
 /** The Status for anything thrown: an ApiError's own, or a 500 that names the fault of the server. */

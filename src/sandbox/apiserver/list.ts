@@ -6,7 +6,7 @@ import { inVersion } from './request-context.ts'
 import { apiVersionIn, type ResourceType, refKey } from './resource-type.ts'
 import { type LabelSelector, parseFieldSelector, parseLabelSelector } from './selectors.ts'
 import type { ResourceRequest, ServerParts } from './server-parts.ts'
-import { ApiError, badRequest, expired, notFound } from './status.ts'
+import { ApiError, badRequest, expired, fieldForbidden, invalid, notFound } from './status.ts'
 import { type TableOptions, tableOf } from './table.ts'
 
 /** Lists that are being read page by page keep the objects of their first page's moment. */
@@ -129,6 +129,8 @@ function continued(token: string, snapshots: Snapshots) {
   return { all: found.rest, resourceVersion: found.resourceVersion }
 }
 
+const listOptions = { group: 'meta.k8s.io', plural: '', kind: 'ListOptions' }
+
 function current({ type, route, query }: ResourceRequest, { store }: ServerParts) {
   const now = store.resourceVersion()
   const asked = query.get('resourceVersion') ?? ''
@@ -138,9 +140,8 @@ function current({ type, route, query }: ResourceRequest, { store }: ServerParts
     throw badRequest(`resourceVersion: Invalid value: ${JSON.stringify(asked)}: strconv.ParseUint: invalid syntax`)
   }
   if (match && asked === '') {
-    throw badRequest(
-      'resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided',
-    )
+    const why = 'resourceVersionMatch is forbidden unless resourceVersion is provided'
+    throw invalid(listOptions, '', [fieldForbidden('resourceVersionMatch', why)])
   }
   if (wanted > now) {
     throw new ApiError(504, 'Timeout', `Too large resource version: ${wanted}, current: ${now}`, {

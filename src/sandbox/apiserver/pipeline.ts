@@ -259,6 +259,9 @@ function keepAllButStatus(object: KubeObject, old: KubeObject): void {
 function generationRises(type: ResourceType, statusSubresource: boolean, object: KubeObject, old: KubeObject): boolean {
   if (type.generation === 'none') return false
   if (type.generation === 'spec') return !equal(object.spec, old.spec)
+  if (type.generation === 'spec and annotations') {
+    return !equal(object.spec, old.spec) || !equal(object.metadata.annotations, old.metadata.annotations)
+  }
   const ignored = statusSubresource
     ? new Set(['metadata', 'status', 'apiVersion'])
     : new Set(['metadata', 'apiVersion'])

@@ -51,7 +51,7 @@ export interface ResourceType extends ResourceRef {
   storageVersion: string
   builtin: boolean
   /** Which changes raise metadata.generation. */
-  generation: 'none' | 'spec' | 'all'
+  generation: 'none' | 'spec' | 'spec and annotations' | 'all'
   /** Whether a PUT without resourceVersion is an unconditional update. */
   unconditionalUpdate: boolean
   rules: TypeRules

@@ -23,7 +23,8 @@ export interface StatusBody {
   message?: string
   reason?: string
   details?: StatusDetails
-  code: number
+  /** Left out of a Success. */
+  code?: number
 }
 
 /** What the server answers when it refuses: thrown anywhere below the HTTP layer, written out as its Status. */
@@ -104,7 +105,7 @@ export function invalid(type: Named, name: string, causes: Cause[]): ApiError {
   const unique = [...new Set(causes.map((cause) => (cause.field ? `${cause.field}: ${cause.message}` : cause.message)))]
   const list = unique.length === 1 ? unique[0] : `[${unique.join(', ')}]`
   return new ApiError(422, 'Invalid', `${groupKind(type)} "${name}" is invalid: ${list}`, {
-    name,
+    ...(name ? { name } : {}),
     ...(type.group ? { group: type.group } : {}),
     kind: type.kind,
     causes,

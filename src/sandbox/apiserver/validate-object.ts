@@ -4,7 +4,7 @@ import { isObject } from './json.ts'
 import { validateLabels, validateName, validateQualifiedKey } from './names.ts'
 import type { ResourceType, ServedVersion } from './resource-type.ts'
 import { type Cause, fieldForbidden, fieldInvalid, fieldRequired } from './status.ts'
-import { validateSchema } from './validate-schema.ts'
+import { validateBuiltin, validateSchema } from './validate-schema.ts'
 
 /** Everything wrong with an object: metadata, schema, CEL rules (only when the schema holds), the kind's own rules. */
 export function validateObject(
@@ -15,7 +15,7 @@ export function validateObject(
 ): Cause[] {
   const causes = validateMetadata(type, object, old)
   if (version.schema) {
-    const found = validateSchema(object, version.schema)
+    const found = type.builtin ? validateBuiltin(object, version.schema) : validateSchema(object, version.schema)
     causes.push(...found)
     version.rules ??= compileRules(version.schema)
     if (!found.some(isBlocking)) causes.push(...version.rules(object, old))

@@ -11,6 +11,11 @@ export function validateSchema(object: Json, schema: Schema): Cause[] {
   return causes
 }
 
+/** The same for a built-in kind, where the real server lets the items of keyed lists repeat, unless a rule of the kind forbids it. */
+export function validateBuiltin(object: Json, schema: Schema): Cause[] {
+  return validateSchema(object, schema).filter(({ reason }) => reason !== 'FieldValueDuplicate')
+}
+
 function check(value: unknown, schema: Schema, path: string, causes: Cause[]): void {
   if (value === undefined) return
   if (value === null) {

@@ -11,7 +11,15 @@ import { timestamp } from './pipeline.ts'
 import { inVersion, type WriteContext } from './request-context.ts'
 import { apiVersionIn, storedVersion, versionOf } from './resource-type.ts'
 import type { ResourceRequest, ServerParts } from './server-parts.ts'
-import { ApiError, badRequest, fieldRequired, forbidden, invalid, type StatusBody } from './status.ts'
+import {
+  ApiError,
+  badRequest,
+  fieldNotSupported,
+  fieldRequired,
+  forbidden,
+  invalid,
+  type StatusBody,
+} from './status.ts'
 import { strategicPatch } from './strategic-patch.ts'
 import { writeContext } from './write-context.ts'
 
@@ -71,6 +79,7 @@ export function handlePatch(request: ResourceRequest, parts: ServerParts, text: 
     handleApply(request, parts, text, context)
     return
   }
+  if (!patchTypes(type.builtin).includes(media ?? '')) throw unsupportedPatch(type.builtin)
   const patch = parseBody(text, 'application/json')
   const version = versionOf(type, route.version) ?? storedVersion(type)
   const patched = parts.pipeline.update(type, key, context, (live) => {
@@ -78,22 +87,22 @@ export function handlePatch(request: ResourceRequest, parts: ServerParts, text: 
     if (media === 'application/json-patch+json') return asObject(jsonPatch(before, patch))
     if (!isObject(patch)) throw badRequest('a merge patch must be an object')
     if (media === 'application/merge-patch+json') return mergePatch(before, patch)
-    if (media === 'application/strategic-merge-patch+json' && type.builtin) {
-      return asObject(strategicPatch(before, patch, applySchema(version)))
-    }
-    throw unsupportedPatch(type.builtin)
+    return asObject(strategicPatch(before, patch, applySchema(version)))
   })
   sendObject(request, parts, 200, patched)
 }
 
-function unsupportedPatch(builtin: boolean): ApiError {
+function patchTypes(builtin: boolean): string[] {
   const types = ['application/json-patch+json', 'application/merge-patch+json']
   if (builtin) types.push('application/strategic-merge-patch+json')
-  types.push('application/apply-patch+yaml')
+  return [...types, 'application/apply-patch+yaml']
+}
+
+function unsupportedPatch(builtin: boolean): ApiError {
   return new ApiError(
     415,
     'UnsupportedMediaType',
-    `the body of the request was in an unknown format - accepted media types include: ${types.join(', ')}`,
+    `the body of the request was in an unknown format - accepted media types include: ${patchTypes(builtin).join(', ')}`,
   )
 }
 
@@ -182,9 +191,9 @@ function deleteOptions(request: ResourceRequest, text: Buffer): { options: Delet
 function policyOf(value: unknown): 'Background' | 'Foreground' | 'Orphan' {
   if (value === undefined || value === '') return 'Background'
   if (value === 'Background' || value === 'Foreground' || value === 'Orphan') return value
-  throw badRequest(
-    `propagationPolicy: Unsupported value: ${JSON.stringify(value)}: supported values: "Background", "Foreground", "Orphan", "nil"`,
-  )
+  const supported = ['Foreground', 'Background', 'Orphan', 'nil']
+  const kind = { group: 'meta.k8s.io', plural: '', kind: 'DeleteOptions' }
+  throw invalid(kind, '', [fieldNotSupported('propagationPolicy', value, supported)])
 }
 
 export function handleDelete(request: ResourceRequest, parts: ServerParts, text: Buffer): void {
@@ -206,7 +215,6 @@ function deleted({ type }: ResourceRequest, object: KubeObject): StatusBody {
     metadata: {},
     status: 'Success',
     details: { name, ...(type.group ? { group: type.group } : {}), kind: type.plural, ...(uid ? { uid } : {}) },
-    code: 200,
   }
 }
 

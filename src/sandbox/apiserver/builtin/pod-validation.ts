@@ -13,9 +13,13 @@ import {
 export function validatePodSpec(spec: Json, path: string, allowedRestart = ['Always', 'OnFailure', 'Never']): Cause[] {
   const causes: Cause[] = []
   const containers = objects(spec.containers)
-  if (containers.length === 0) causes.push(fieldRequired(`${path}.containers`))
+  if (Array.isArray(spec.containers) && containers.length === 0) causes.push(fieldRequired(`${path}.containers`))
   const names = new Set<string>()
-  const volumes = new Set(objects(spec.volumes).map((volume) => volume.name))
+  const volumes = new Set<unknown>()
+  for (const [index, { name }] of objects(spec.volumes).entries()) {
+    if (volumes.has(name)) causes.push(fieldDuplicate(`${path}.volumes[${index}].name`, name))
+    volumes.add(name)
+  }
   for (const list of ['initContainers', 'containers']) {
     for (const [index, container] of objects(spec[list]).entries()) {
       const at = `${path}.${list}[${index}]`

@@ -92,7 +92,7 @@ function list(): Builtin[] {
       status: true,
       scale: true,
       all: true,
-      generation: 'spec',
+      generation: 'spec and annotations',
       rules: deploymentRules,
     },
     {

@@ -1,7 +1,7 @@
-import { at, ensureObject, equal, isObject, type Json } from '../json.ts'
+import { at, ensureObject, equal, isObject, type Json, objects } from '../json.ts'
 import type { TypeRules } from '../resource-type.ts'
 import { matchesSelector } from '../selectors.ts'
-import { type Cause, fieldInvalid, fieldRequired } from '../status.ts'
+import { type Cause, fieldInvalid, fieldNotSupported, fieldRequired } from '../status.ts'
 import { defaultPod, defaultPodSpec } from './pod-defaults.ts'
 import { validatePodSpec, validatePodUpdate } from './pod-validation.ts'
 import { dropZeros } from './pod-zeros.ts'
@@ -10,13 +10,25 @@ export const podRules: TypeRules = {
   defaults: defaultPod,
   prepare(pod, old) {
     if (old) return
-    pod.status = { phase: 'Pending', qosClass: 'BestEffort' }
+    pod.status = { phase: 'Pending', qosClass: qosClassOf(pod.spec) }
   },
   validate(pod, old) {
     const spec = isObject(pod.spec) ? pod.spec : {}
     if (old && isObject(old.spec)) return validatePodUpdate(spec, old.spec)
     return validatePodSpec(spec, 'spec')
   },
+}
+
+/** https://kubernetes.io/docs/concepts/workloads/pods/pod-qos/ */
+function qosClassOf(spec: unknown): string {
+  const containers = [...objects(at(spec, 'containers')), ...objects(at(spec, 'initContainers'))]
+  const amounts = (container: Json, kind: string) =>
+    ['cpu', 'memory'].map((name) => at(container, 'resources', kind, name)).filter((value) => value !== undefined)
+  const isAsked = (container: Json) => amounts(container, 'limits').length + amounts(container, 'requests').length > 0
+  if (!containers.some(isAsked)) return 'BestEffort'
+  const isSure = (container: Json) =>
+    amounts(container, 'limits').length === 2 && equal(amounts(container, 'limits'), amounts(container, 'requests'))
+  return containers.every(isSure) ? 'Guaranteed' : 'Burstable'
 }
 
 export const deploymentRules: TypeRules = {
@@ -48,6 +60,17 @@ export const deploymentRules: TypeRules = {
         field: 'spec.strategy.rollingUpdate',
       })
     }
+    const kinds = ['Recreate', 'RollingUpdate']
+    if (!kinds.includes(String(at(strategy, 'type')))) {
+      const shownStrategy = { Type: at(strategy, 'type'), RollingUpdate: at(strategy, 'rollingUpdate') ?? null }
+      causes.push(fieldNotSupported('spec.strategy', shownStrategy, kinds))
+    }
+    for (const field of ['maxUnavailable', 'maxSurge']) {
+      const value = at(strategy, 'rollingUpdate', field)
+      if (typeof value === 'string' && !/^[0-9]+%$/.test(value)) {
+        causes.push(fieldInvalid(`spec.strategy.rollingUpdate.${field}`, value, percentRule))
+      }
+    }
     if (isZero(at(strategy, 'rollingUpdate', 'maxSurge')) && isZero(at(strategy, 'rollingUpdate', 'maxUnavailable'))) {
       const field = 'spec.strategy.rollingUpdate.maxUnavailable'
       causes.push(fieldInvalid(field, 0, 'may not be 0 when `maxSurge` is 0'))
@@ -76,6 +99,9 @@ export const replicaSetRules: TypeRules = {
     return validateWorkload(spec, old && isObject(old.spec) ? old.spec : undefined)
   },
 }
+
+const percentRule =
+  "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')"
 
 function defaultTemplate(spec: Json): void {
   const template = ensureObject(spec, 'template')
