@@ -36,7 +36,7 @@ async function killedWhen(
   when: (s: Scene, status: RolloutStatus) => boolean | Promise<boolean>,
 ): Promise<Scene> {
   const first = await controllerOf(namespace)
-  await using s = await stage.scene(namespace, options)
+  const s = await stage.scene(namespace, options)
   await s.desire('v2')
   await s.until('the moment to be killed', (status) => when(s, status))
   expect(await first.kill('SIGKILL')).toBe('SIGKILL')
