@@ -82,7 +82,15 @@ export async function prepareRelease(stage: Stage, namespace: string, kind: Kind
   /** As soon as it has traffic, people think better of it. */
   async function takeBack(): Promise<void> {
     while (!stopped && scene.weight('v2') === 0) await runtime.sleep(20)
-    if (!stopped) await scene.desire('v1')
+    if (!stopped) await inTurn(() => scene.desire('v1'))
+  }
+
+  /** People share one clone: one after the other. */
+  let turn: Promise<unknown> = Promise.resolve()
+  function inTurn<T>(push: () => Promise<T>): Promise<T> {
+    const mine = turn.then(push)
+    turn = mine.catch(() => undefined)
+    return mine
   }
 
   return {
@@ -93,13 +101,14 @@ export async function prepareRelease(stage: Stage, namespace: string, kind: Kind
       await scene.desire('v2')
       if (kind === 'reverted') takenBack = takeBack()
     },
-    async pushForeign() {
-      const subject = `a change of somebody else, ${foreign.length + 1}`
-      await scene.developer.commit(subject, (files) =>
-        new Map(files).set(`note-${foreign.length}.yaml`, noteOf(foreign.length, namespace)),
-      )
-      foreign.push(subject)
-    },
+    pushForeign: () =>
+      inTurn(async () => {
+        const subject = `a change of somebody else, ${foreign.length + 1}`
+        await scene.developer.commit(subject, (files) =>
+          new Map(files).set(`note-${foreign.length}.yaml`, noteOf(foreign.length, namespace)),
+        )
+        foreign.push(subject)
+      }),
     isOver() {
       const { phase, lastOutcome, git, step } = scene.status()
       const weight = scene.weight('v2')
