@@ -26,7 +26,7 @@ const ways: [string, Fault[]][] = [
   ['twenty errors in a row', [{ error: 500, count: 20 }]],
 ]
 
-describe.concurrent('a weight write that meets', { timeout: 120_000 }, () => {
+describe.concurrent('a weight write that meets', { timeout: 240_000 }, () => {
   test.for(ways)('%s still takes the traffic off a bad version', async ([title, faults]) => {
     const namespace = title.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-')
     await using s = await stage.scene(namespace, unguarded)
@@ -68,7 +68,7 @@ describe.concurrent('a weight write that meets', { timeout: 120_000 }, () => {
   })
 })
 
-describe.concurrent('an API server that', { timeout: 120_000 }, () => {
+describe.concurrent('an API server that', { timeout: 240_000 }, () => {
   test('does not take the status still gets the retreat, and the status afterwards', async () => {
     await using s = await stage.scene('no-status', unguarded)
     await s.desire('v2')

@@ -91,7 +91,7 @@ async function asked(s: Scene): Promise<KubeObject> {
   return open(s)!
 }
 
-describe.concurrent('people decide', { timeout: 120_000 }, () => {
+describe.concurrent('people decide', { timeout: 240_000 }, () => {
   test('a step with an approval waits, is analysed meanwhile, and goes on when the right person clicks', async () => {
     await using s = await stage.scene('waits', withApproval())
     const question = await asked(s)

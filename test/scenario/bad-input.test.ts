@@ -28,7 +28,7 @@ function source(s: Scene): { message: string; errors: { file?: string; line?: nu
   }
 }
 
-describe.concurrent('a manifest in Git', { timeout: 120_000 }, () => {
+describe.concurrent('a manifest in Git', { timeout: 240_000 }, () => {
   test('that is no YAML is named with file and line, and the others are applied', async () => {
     await using s = await stage.scene('malformed', { git: {} })
     await s.developer.commit('a slip, and a ConfigMap', (files) =>
@@ -87,7 +87,7 @@ describe.concurrent('a manifest in Git', { timeout: 120_000 }, () => {
   )
 })
 
-describe.concurrent('a Rollout', { timeout: 120_000 }, () => {
+describe.concurrent('a Rollout', { timeout: 240_000 }, () => {
   test('whose steps fall or do not end at 100 is refused by the API server', async () => {
     const post = async (steps: { weight: number }[]) => {
       const response = await fetch(`${stage.sandbox.api.url}/apis/sluice.dev/v1alpha1/namespaces/default/rollouts`, {
@@ -161,7 +161,7 @@ describe.concurrent('a Rollout', { timeout: 120_000 }, () => {
   })
 })
 
-describe.concurrent('a RolloutSource', { timeout: 120_000 }, () => {
+describe.concurrent('a RolloutSource', { timeout: 240_000 }, () => {
   const wrong: [string, (s: Scene) => Record<string, unknown>, RegExp][] = [
     ['repository', (s) => ({ url: `${s.remote.url.replace(/[^/]+$/, '')}nothing.git` }), /nothing\.git.*(not|no) /],
     ['branch', () => ({ branch: 'trunk' }), /trunk/],
@@ -215,7 +215,7 @@ describe.concurrent('a RolloutSource', { timeout: 120_000 }, () => {
   })
 })
 
-describe.concurrent('sluice controller', { timeout: 120_000 }, () => {
+describe.concurrent('sluice controller', { timeout: 240_000 }, () => {
   test.for([
     ['/etc/passwd', /\/etc\/passwd/],
     ['/nonexistent/kubeconfig', /\/nonexistent\/kubeconfig/],

@@ -77,7 +77,7 @@ async function endsBack(s: Scene): Promise<void> {
   expect(s.status().history).toHaveLength(1)
 }
 
-describe.concurrent('killed at', { timeout: 180_000 }, () => {
+describe.concurrent('killed at', { timeout: 240_000 }, () => {
   test('the pushed commit, a rollout ends as if nothing had been', async () => {
     await using s = await killedWhen('at-push', good, (s) => has(s, '0% → 20%'))
     await endsWell(s)

@@ -35,7 +35,7 @@ function settled(s: Scene): Promise<void> {
 
 const subjects = (commits: string[]) => commits.map((subject) => subject.replace(/ \(\S+\)$/, ''))
 
-describe.concurrent('Git and the cluster agree', { timeout: 180_000 }, () => {
+describe.concurrent('Git and the cluster agree', { timeout: 240_000 }, () => {
   test('every step is one commit in order, before traffic moves, and only the weights of the file change', async () => {
     const file = `# Traffic of the shop.\r
 apiVersion: networking.istio.io/v1\r

@@ -29,7 +29,7 @@ async function metric(name: string): Promise<number> {
   return values.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0)
 }
 
-describe('what is quiet costs nothing', { timeout: 120_000 }, () => {
+describe('what is quiet costs nothing', { timeout: 240_000 }, () => {
   test('idle Rollouts make no requests, neither to the API server nor to Prometheus', async () => {
     await using first = await stage.scene('idle-1', { rate: 0 })
     await using second = await stage.scene('idle-2', { rate: 20 })

@@ -11,7 +11,7 @@ beforeAll(async () => {
 }, 60_000)
 afterAll(() => stage.stop(), 60_000)
 
-describe.concurrent('a rollout makes progress', { timeout: 120_000 }, () => {
+describe.concurrent('a rollout makes progress', { timeout: 240_000 }, () => {
   test('a Rollout that is created on what runs already becomes Healthy and restarts nothing', async () => {
     await using s = await stage.scene('adopted')
     const pods = stage.sandbox.api.storage.list(refs.pods, { namespace: 'adopted' }).map((pod) => pod.metadata.uid)

@@ -11,7 +11,7 @@ beforeAll(async () => {
 }, 60_000)
 afterAll(() => stage.stop(), 60_000)
 
-describe.concurrent('traffic goes back', { timeout: 120_000 }, () => {
+describe.concurrent('traffic goes back', { timeout: 240_000 }, () => {
   test('a version that fails at 10 % goes straight back to 0, is known bad, and people read why', async () => {
     await using s = await stage.scene('errors', { versions: [{ name: 'v1' }, { name: 'v2', behaviour: failing }] })
     await s.desire('v2')

@@ -45,7 +45,7 @@ export const refs = {
 const run = promisify(execFile)
 
 /** Long enough for any of this on a busy machine; never waited for when all is well. */
-export const PATIENCE_MS = 60_000
+export const PATIENCE_MS = 100_000
 
 /** A cluster for one test file. */
 export interface Stage {
