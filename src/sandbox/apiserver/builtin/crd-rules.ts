@@ -7,6 +7,8 @@ import { type Cause, fieldInvalid, fieldNotSupported, fieldRequired } from '../s
 import { validateSchema } from '../validate-schema.ts'
 import { structuralProblems } from './structural.ts'
 
+const approval = 'api-approved.kubernetes.io'
+
 /** Defaults and checks of a CustomResourceDefinition itself. */
 export const crdRules: TypeRules = {
   defaults(crd) {
@@ -26,6 +28,10 @@ export const crdRules: TypeRules = {
     if (crd.metadata.name !== expected) {
       const why = `must be spec.names.plural+"."+spec.group`
       causes.push(fieldInvalid('metadata.name', crd.metadata.name, why))
+    }
+    if (/(^|\.)(k8s|kubernetes)\.io$/.test(String(spec.group)) && !crd.metadata.annotations?.[approval]) {
+      const why = `protected groups must have approval annotation "${approval}", see https://github.com/kubernetes/enhancements/pull/1111`
+      causes.push(fieldRequired(`metadata.annotations[${approval}]`, why))
     }
     if (!['Cluster', 'Namespaced'].includes(String(spec.scope))) {
       causes.push(fieldNotSupported('spec.scope', spec.scope ?? '', ['Cluster', 'Namespaced']))

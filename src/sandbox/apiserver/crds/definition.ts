@@ -22,13 +22,19 @@ export const ageColumn: Column = {
   jsonPath: '.metadata.creationTimestamp',
 }
 
+const approval = 'api-approved.kubernetes.io'
+
 /** A CustomResourceDefinition that serves one schema under several versions; the first is stored. */
 export function definition(from: Definition): KubeObject {
   const { group, kind, plural, versions, shortNames = [], categories = [], columns = [ageColumn] } = from
   return {
     apiVersion: 'apiextensions.k8s.io/v1',
     kind: 'CustomResourceDefinition',
-    metadata: { name: `${plural}.${group}` },
+    metadata: {
+      name: `${plural}.${group}`,
+      // Kubernetes protects its own groups: who defines a kind there says whether that was approved.
+      ...(group.endsWith('.k8s.io') ? { annotations: { [approval]: 'unapproved, a schema of the sandbox' } } : {}),
+    },
     spec: {
       group,
       scope: from.cluster ? 'Cluster' : 'Namespaced',
