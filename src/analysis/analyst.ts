@@ -1,6 +1,7 @@
 import { parseDuration } from '../api/duration.ts'
 import type { Analysis, Sli } from '../api/rollout.ts'
 import type { Problem } from '../errors.ts'
+import { createPacer, type Pacer } from '../pacer.ts'
 import type { AnalysisObservation, SliObservation } from '../plan/observation.ts'
 import type { Runtime } from '../runtime.ts'
 import type { RatioMemory } from './catch-up.ts'
@@ -52,6 +53,8 @@ export type PrometheusFor = (
 export interface AnalystOptions {
   prometheusFor: PrometheusFor
   runtime: Runtime
+  /** Shared with other work of the same process that may wait. */
+  pacer?: Pacer
   /** For bugs and failures that are in nobody's status. */
   log?: { warn(fields: object, message: string): void }
 }
@@ -89,7 +92,7 @@ export interface LookResult {
 }
 
 /** The stateful thin part around the pure judge. */
-export function createAnalyst({ prometheusFor, runtime, log }: AnalystOptions): Analyst {
+export function createAnalyst({ prometheusFor, runtime, log, pacer = createPacer() }: AnalystOptions): Analyst {
   const memories = new Map<string, Memory>()
   const collectors = new Map<Prometheus, Collector>()
 
@@ -104,7 +107,7 @@ export function createAnalyst({ prometheusFor, runtime, log }: AnalystOptions): 
   function collectorOf(prometheus: Prometheus): Collector {
     const known = collectors.get(prometheus)
     if (known) return known
-    const collector = createCollector(prometheus, runtime)
+    const collector = createCollector(prometheus, runtime, pacer)
     collectors.set(prometheus, collector)
     return collector
   }
@@ -127,7 +130,7 @@ export function createAnalyst({ prometheusFor, runtime, log }: AnalystOptions): 
     if (memory.last?.question === question) return memory.last.observation
 
     const found = await find(request)
-    const collector = found.ok ? collectorOf(found.value) : createCollector(unavailable(found.problem), runtime)
+    const collector = found.ok ? collectorOf(found.value) : createCollector(unavailable(found.problem), runtime, pacer)
     const workloads = (names: string[]): Workload[] => names.map((name) => ({ namespace: request.namespace, name }))
     const stable = workloads(request.stable.workloads)
     const canary = workloads(request.canary.workloads)

@@ -1,4 +1,5 @@
 import { setImmediate } from 'node:timers/promises'
+import type { Pacer } from '../pacer.ts'
 import type { Runtime } from '../runtime.ts'
 import {
   boundsOf,
@@ -58,7 +59,7 @@ const REGISTRATION_MS = 15 * 60_000
 const SHARED_POINTS = 10
 
 /** A collector for one Prometheus. */
-export function createCollector(prometheus: Prometheus, runtime: Runtime): Collector {
+export function createCollector(prometheus: Prometheus, runtime: Runtime, pacer: Pacer): Collector {
   const registered = new Map<string, { workloads: readonly Workload[]; at: number }>()
   const kept = new Map<string, Shared>()
 
@@ -78,7 +79,7 @@ export function createCollector(prometheus: Prometheus, runtime: Runtime): Colle
     const known = kept.get(name)
     const covered = needed.every((workload) => known?.covers?.has(workloadKey(workload)) ?? true)
     // A name is only ever used with one T.
-    if (known && covered) return known.answer as Promise<Answer<T>>
+    if (known && covered) return paced(known.answer as Promise<Answer<T>>)
     const shared: Shared = { answer: gather(), until: Number.POSITIVE_INFINITY }
     kept.set(name, shared)
     async function gather(): Promise<Answer<T>> {
@@ -90,7 +91,14 @@ export function createCollector(prometheus: Prometheus, runtime: Runtime): Colle
       shared.until = runtime.monotonic() + (result.ok ? ANSWER_SHARED_MS : FAILURE_SHARED_MS)
       return result
     }
-    return shared.answer as Promise<Answer<T>>
+    return paced(shared.answer as Promise<Answer<T>>)
+  }
+
+  /** One answer may be what a thousand rollouts wait for: each takes it in a turn of its own, and a retreat comes in between. */
+  async function paced<T>(answer: Promise<T>): Promise<T> {
+    const result = await answer
+    await pacer.turn()
+    return result
   }
 
   return {

@@ -9,6 +9,7 @@ import { createEventRecorder } from '../kube/events.ts'
 import { createElector } from '../kube/lease.ts'
 import { type KubeObject, keyOf } from '../kube/object.ts'
 import { createWorkQueue } from '../kube/workqueue.ts'
+import { createPacer } from '../pacer.ts'
 import type { Runtime } from '../runtime.ts'
 import { createHealth } from '../server/health.ts'
 import { createMetrics } from '../server/metrics.ts'
@@ -72,10 +73,12 @@ export async function startController(config: ControllerConfig, parts: Controlle
   const events = createEventRecorder({ client, runtime, log, instance: config.identity })
   const router = createIstioRouter({ client, reader: caches })
   const recorder = createRecorder({ client, runtime, log, checkpointMs: config.checkpointMs })
+  const pacer = createPacer()
   const analyst = createAnalyst({
     prometheusFor: prometheusFinder({ client, metrics, ...(config.prometheus ? { url: config.prometheus } : {}) }),
     runtime,
     log,
+    pacer,
   })
   const feed = createAnalysisFeed({
     analyst,
@@ -162,7 +165,8 @@ export async function startController(config: ControllerConfig, parts: Controlle
     working = Promise.resolve()
     queue.run({
       workers: config.workers,
-      handler: async (key) => {
+      handler: async (key, urgent) => {
+        if (!urgent) await pacer.turn()
         if (!context.isLeader()) return undefined
         return reconcile(context, key)
       },
