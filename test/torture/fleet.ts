@@ -1,15 +1,17 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { environment } from '../../src/config.ts'
 import { textAt } from '../../src/kube/field.ts'
 import { systemRuntime as runtime } from '../../src/runtime.ts'
 import type { Sandbox } from '../../src/sandbox/sandbox.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+const MANAGER = new URL('../../src/controller/manager.ts', import.meta.url).href
 const LEASES = { group: 'coordination.k8s.io', plural: 'leases' }
 const NAMESPACES = { group: '', plural: 'namespaces' }
 const LEASE_NAMESPACE = 'sluice-system'
@@ -47,6 +49,7 @@ export interface FleetOptions {
 export async function startFleet(options: FleetOptions): Promise<Fleet> {
   const { sandbox, dir, controllers, keepsWork = () => true, onEvent } = options
   const { storage } = sandbox.api
+  const compiled = join(dir, 'compiled')
   const pidFile = join(dir, 'controllers.pid')
   const running = new Map<number, ChildProcess>()
   const lines: string[] = []
@@ -76,6 +79,7 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
         env: {
           PATH: environment().PATH,
           HOME: dir,
+          NODE_COMPILE_CACHE: compiled,
           POD_NAME: `controller-${index}`,
           SLUICE_LEASE_NAMESPACE: LEASE_NAMESPACE,
           SLUICE_LEASE_SECONDS: String(LEASE_SECONDS),
@@ -120,6 +124,12 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
   }
   process.once('exit', killEverybody)
   await mkdir(dir, { recursive: true })
+  // Who is killed leaves no compiled code to its successor: it is left here once, and every start is twice as fast.
+  await promisify(execFile)(
+    process.execPath,
+    ['--input-type=module', '--eval', `await import(${JSON.stringify(MANAGER)})`],
+    { env: { PATH: environment().PATH, NODE_COMPILE_CACHE: compiled } },
+  )
   for (let i = 0; i < controllers; i++) start(i)
 
   return {

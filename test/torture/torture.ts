@@ -8,7 +8,8 @@ import { run } from './run.ts'
 
 /**
  * `npm run torture -- [--seed N] [--minutes M] [--controllers 1|2]`: runs with rising seeds until the time is up. Exits with 1 when
- * an invariant was violated; the run's whole story is in the file that is named then.
+ * an invariant was violated; the run's whole story is in the file that is named then. The seed decides what goes wrong and in which
+ * order; processes and sockets keep their own time, so a seed repeats the kind of a run and not each of its instants.
  */
 const { values } = parseArgs({
   options: {
@@ -17,8 +18,9 @@ const { values } = parseArgs({
     controllers: { type: 'string' },
   },
 })
-const first = Number(values.seed)
-const endsAt = runtime.monotonic() + Number(values.minutes) * 60_000
+const first = numberOf('seed', 0)
+const endsAt = runtime.monotonic() + numberOf('minutes', 0) * 60_000
+const fixed = values.controllers === undefined ? undefined : numberOf('controllers', 1)
 const kinds: Kind[] = ['bad', 'good', 'gated', 'reverted']
 
 const total = { runs: 0, releases: 0, kills: 0, starts: 0, violations: 0 }
@@ -29,7 +31,7 @@ const say = (line: string) => void process.stdout.write(`${line}\n`)
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
 
 for (let seed = first; seed === first || runtime.monotonic() < endsAt; seed++) {
-  const controllers = values.controllers ? Number(values.controllers) : 1 + (seed % 2)
+  const controllers = fixed ?? 1 + (seed % 2)
   const result = await run({ seed, controllers, kinds, disturbMs: 30_000, patienceMs: 120_000 })
   total.runs++
   total.releases += kinds.length
@@ -53,3 +55,9 @@ say('')
 for (const [what, count] of Object.entries(total)) say(`${what.padEnd(44)} ${count}`)
 for (const [name, count] of [...faults].sort(([a], [b]) => (a < b ? -1 : 1))) say(`${name.padEnd(44)} ${count}`)
 process.exitCode = total.violations > 0 ? 1 : 0
+
+function numberOf(name: 'seed' | 'minutes' | 'controllers', least: number): number {
+  const value = Number(values[name])
+  if (!(value >= least)) throw new RangeError(`--${name} must be a number from ${least} up, not "${values[name]}"`)
+  return value
+}
