@@ -82,7 +82,12 @@ export async function prepareRelease(stage: Stage, namespace: string, kind: Kind
   /** As soon as it has traffic, people think better of it. */
   async function takeBack(): Promise<void> {
     while (!stopped && scene.weight('v2') === 0) await runtime.sleep(20)
-    if (!stopped) await inTurn(() => scene.desire('v1'))
+    let done = false
+    while (!stopped && !done)
+      done = await inTurn(() => scene.desire('v1')).then(
+        () => true,
+        () => false,
+      )
   }
 
   /** People share one clone: one after the other. */

@@ -54,7 +54,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
     if (killing === 'Writes')
       for (const { namespace } of releases) {
         const boundary = { n: 1 + Math.floor(random() * 45), when: random() < 0.5 ? 'Before' : 'After' } as const
-        removes.push(trapWrite(sandbox.api, namespace, boundary, acting.killLeader).remove)
+        removes.push(trapWrite(sandbox.api, namespace, boundary, acting.killLeader))
         trapPush(join(dir, `${namespace}.git`), acting.pidFile, 1 + Math.floor(random() * 4), [boundary.when])
       }
     await Promise.all(releases.map((release) => release.begin()))

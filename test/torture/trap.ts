@@ -10,24 +10,16 @@ export interface Boundary {
   when: 'Before' | 'After'
 }
 
-/** A boundary that waits for its moment. */
-export interface Trap {
-  /** Writes of the controllers to the namespace so far, as `verb resource/subresource`. */
-  seen: readonly string[]
-  remove(): void
-}
-
 const writes = new Set(['create', 'update', 'patch', 'delete'])
 
-/** Kills at the n-th write that a controller sends about a namespace from now on, whatever it is. */
-export function trapWrite(api: ApiServer, namespace: string, { n, when }: Boundary, kill: () => void): Trap {
-  const seen: string[] = []
+/** Kills at the n-th write that a controller sends about a namespace, whatever it is, until it is removed. */
+export function trapWrite(api: ApiServer, namespace: string, { n, when }: Boundary, kill: () => void): () => void {
+  let seen = 0
   const after = when === 'After'
   let waiting: FaultTarget | undefined
   const match = (target: FaultTarget): boolean => {
     if (target.namespace !== namespace || !writes.has(target.verb)) return false
-    seen.push(`${target.verb} ${target.resource}${target.subresource ? `/${target.subresource}` : ''}`)
-    if (seen.length !== n) return false
+    if (++seen !== n) return false
     if (after) waiting = target
     else kill()
     return true
@@ -42,12 +34,9 @@ export function trapWrite(api: ApiServer, namespace: string, { n, when }: Bounda
     waiting = undefined
     kill()
   })
-  return {
-    seen,
-    remove() {
-      removeFault()
-      removeListener()
-    },
+  return () => {
+    removeFault()
+    removeListener()
   }
 }
 

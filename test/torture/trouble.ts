@@ -176,13 +176,27 @@ export async function disturb(
     underWay.add(trouble.name)
     counts.set(trouble.name, (counts.get(trouble.name) ?? 0) + 1)
     note(trouble.name)
-    const end = await trouble.begin(scenery)
+    const end = await begun(trouble, scenery, note)
     if (end) {
       await wait(pace.lengthMs * (0.3 + 1.4 * random()))
       await end()
       note(`over: ${trouble.name}`)
     }
     underWay.delete(trouble.name)
+  }
+}
+
+/** People who lose every race for a push give up, as people do; that is no end of the run. */
+async function begun(
+  trouble: Trouble,
+  scenery: Scenery,
+  note: (what: string) => void,
+): Promise<(() => unknown) | undefined> {
+  try {
+    return await trouble.begin(scenery)
+  } catch (error) {
+    note(`not done: ${trouble.name}: ${error instanceof Error ? error.message.split('\n')[0] : error}`)
+    return undefined
   }
 }
 
