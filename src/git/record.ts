@@ -180,7 +180,7 @@ export function createGitRecorder(options: GitRecorderOptions): GitRecorder {
       const same = queued && isDeepStrictEqual(queued.source, source) && wantedOf(queued.entry) === wantedOf(entry)
       if (same) return
       if (!known.results.has(entry.op)) {
-        const waiting: CommitResult = { state: 'Waiting', message: 'the commit is on its way' }
+        const waiting: CommitResult = { state: 'Waiting' }
         known.results.set(entry.op, { result: waiting, wanted: wantedOf(entry), at: runtime.now() })
       }
       writer.add(id, job)

@@ -134,11 +134,11 @@ export function moveText(from: number, to: number): string {
   return `${percent(from)} → ${percent(to)}`
 }
 
-/** Evidence so far, one line per SLI, for commits and questions. */
+/** Evidence so far, one line per SLI that has seen something, for commits and questions. */
 export function evidenceLines(turn: Turn): string[] {
-  return turn.o.analysis.slis.map(
-    (sli) =>
-      `${sli.name} ${sli.observed ?? 'no data'} (objective ${sli.objective}), ${sli.good + sli.bad} requests, ${sli.verdict}`,
+  const seen = turn.o.analysis.slis.filter((sli) => sli.observed !== undefined)
+  return seen.map(
+    (sli) => `${sli.name} ${sli.observed} (objective ${sli.objective}), ${sli.good + sli.bad} requests, ${sli.verdict}`,
   )
 }
 

@@ -154,7 +154,8 @@ export interface GitObservation {
 export type CommitResult =
   /** Committed; or everything was as wanted already (no sha). */
   | { state: 'Done'; sha?: string; at: number; note?: string }
-  | { state: 'Waiting'; message: string }
+  /** Not in Git yet; `message` says what stands in the way, when something does. */
+  | { state: 'Waiting'; message?: string }
   /** A person's change stands in the way; nothing was written. */
   | { state: 'Conflict'; message: string; commit: string; author: string; weight?: number }
   /** Can never work as it is (protected branch, file that cannot be edited). */

@@ -88,7 +88,7 @@ export async function startObjectsServer(now: () => number = Date.now): Promise<
       }
     } catch (error) {
       if (!(error instanceof ApiError)) throw error
-      status = error.status.code
+      status = error.status.code ?? 500
       body = error.status
     }
     response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))

@@ -83,7 +83,7 @@ describe('a step', () => {
       source,
       rolloutRef(),
       entry.op,
-      (r) => r.state === 'Waiting' && r.message.includes('does not answer'),
+      (r) => r.state === 'Waiting' && (r.message ?? '').includes('does not answer'),
     )
     git.submit(source, rolloutRef(), { ...entry, void: true }, stateAt(0))
     remote.faults.clear()
@@ -186,7 +186,7 @@ describe('a rollback', () => {
       source,
       rolloutRef(),
       entry.op,
-      (r) => r.state === 'Waiting' && r.message.includes('does not answer'),
+      (r) => r.state === 'Waiting' && (r.message ?? '').includes('does not answer'),
     )
     git.submit(source, rolloutRef(), entry, stateAt(0))
     remote.faults.clear()
@@ -445,7 +445,7 @@ test('a Rollout that moves to another repository leaves nothing of what waits in
     before,
     rolloutRef(),
     entry.op,
-    (r) => r.state === 'Waiting' && r.message.includes('does not answer'),
+    (r) => r.state === 'Waiting' && (r.message ?? '').includes('does not answer'),
   )
   const after = sourceOf(next.remote.url)
   git.submit(after, rolloutRef(), entry, stateAt(10))
