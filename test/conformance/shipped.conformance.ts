@@ -152,6 +152,9 @@ export function shippedConformance(label: string, connect: () => Promise<Connect
           const path = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions'
           const { body } = await client.request('POST', path, { body: crd })
           if (body.reason !== 'AlreadyExists') expect(body.message ?? '').toBe('')
+          const { group, names, versions }: Manifest = crd.spec
+          const served = `/apis/${group}/${versions[0].name}/${names.plural}`
+          await vi.waitFor(async () => expect((await client.request('GET', served)).status).toBe(200), 20_000)
         },
       )
 
