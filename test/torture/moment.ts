@@ -42,7 +42,8 @@ function entered(index: number): Moment {
   )
 }
 
-function weightSet(from: number, to: number): Moment {
+/** The write of the weight itself. */
+export function weightSet(from: number, to: number): Moment {
   return {
     name: `the weight is set from ${from} to ${to}`,
     ref: refs.virtualServices,

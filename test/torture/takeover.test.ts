@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openStage, type Stage } from '../scenario/stage.ts'
 import { type Fleet, startFleet } from './fleet.ts'
+import { trapMoment, weightSet } from './moment.ts'
 import { prepareRelease, type Release } from './release.ts'
 
 let stage: Stage
@@ -55,6 +56,22 @@ describe.concurrent('with two controllers', { timeout: 300_000 }, () => {
     fleet.killLeader()
     await release.scene.until('started again', () => fleet.starts > before)
     release.scene.remote.faults.down = false
+    await ends(release)
+  })
+
+  test('a retreat whose maker died before it was recorded is finished, though Prometheus is down by then', async () => {
+    const release = await prepareRelease(stage, 'blind', 'bad')
+    const { faults } = stage.sandbox.prometheus
+    const deaths = trapMoment(stage.sandbox.api, 'blind', weightSet(10, 0), () => {
+      fleet.killAll()
+      // The second death is the one after which the weight is 0 and nobody has written down why.
+      if (release.scene.weight('v2') === 0) void faults.set({ outage: 'refused' })
+    })
+    await release.begin()
+    await release.scene.until('back at 0', () => deaths() === 2)
+    await release.scene.until('rolled back', (status) => status.phase === 'RolledBack')
+    expect(faults.current.outage).toBe('refused')
+    await faults.clear()
     await ends(release)
   })
 })
