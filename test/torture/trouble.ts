@@ -147,7 +147,7 @@ export const deaths: readonly Trouble[] = [
   },
   {
     name: 'controller: frozen beyond its lease',
-    share: 1,
+    share: 2,
     begin({ fleet, random }) {
       fleet.freezeLeader(500 + random() * 4_000)
       return undefined
