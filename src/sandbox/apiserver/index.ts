@@ -24,12 +24,11 @@ import type { UserInfo } from './request-context.ts'
 import { createStorage, type Storage } from './storage.ts'
 import { createWatches } from './watch.ts'
 
-export type { AdmissionRequest } from './admission.ts'
 export type { Fault, Faults, FaultTarget } from './faults.ts'
 export type { RequestRecord } from './http-handler.ts'
 export type { UserInfo } from './request-context.ts'
 export { ApiError } from './status.ts'
-export type { EventType, ResourceRef, Storage, StorageWriteOptions } from './storage.ts'
+export type { ResourceRef, Storage } from './storage.ts'
 
 export interface ApiServerOptions {
   /** 0 (the default) takes a free one. Always on 127.0.0.1. */

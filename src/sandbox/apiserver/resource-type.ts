@@ -77,12 +77,6 @@ export function storedVersion(type: ResourceType): ServedVersion {
   return found
 }
 
-/** The version kubectl would choose: the greatest by Kubernetes' version order (v1 before v1beta1). */
-export function preferredVersion(type: ResourceType): ServedVersion {
-  const served = type.versions.filter((version) => version.served)
-  return served.toSorted((a, b) => compareVersions(b.name, a.name))[0] ?? storedVersion(type)
-}
-
 /** Kubernetes' order of version names: GA above beta above alpha, then by number; others after, by name. */
 export function compareVersions(a: string, b: string): number {
   const left = rank(a)
