@@ -137,7 +137,14 @@ export function runSource(options: SourceOptions, first: KubeObject): SourceLoop
     if (!spec.secretRef) return { ok: true }
     const { namespace } = current.metadata
     const { name } = spec.secretRef
-    const secret = await client.get(resources.secrets, { namespace, name })
+    let secret: KubeObject | undefined
+    try {
+      secret = await client.get(resources.secrets, { namespace, name })
+    } catch (error) {
+      if (!asKubeError(error)?.isForbidden) throw error
+      const message = `the Secret ${namespace}/${name} may not be read; bind the ClusterRole sluice-secret-reader in ${namespace}`
+      return { ok: false, problem: { reason: 'Forbidden', message, field: 'spec.secretRef' } }
+    }
     if (secret) return credentialsOf(secret, spec.url)
     const message = `the Secret ${namespace}/${name} does not exist`
     return { ok: false, problem: { reason: 'GitAuth', message, field: 'spec.secretRef' } }

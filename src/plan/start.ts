@@ -78,14 +78,21 @@ function healthy(turn: Turn): Decision {
   const live = stable ? (o.traffic.shares[stable.name] ?? 0) : 0
   const untested = stable?.tested === false ? `; its content changed in place and was not tested` : ''
   const reason = untested ? 'UntestedServing' : 'Healthy'
+  const note = `${untested}${gitNote(turn)}`
   if (live < 99.99 && Object.keys(o.traffic.shares).length > 0) {
     return {
       phase: 'Healthy',
       reason: live === 100 ? reason : 'WeightsLeftAlone',
-      message: `${stable?.revision} is desired and stable, with ${percent(live)} of the traffic; weights are left alone while nothing is released${untested}`,
+      message: `${stable?.revision} is desired and stable, with ${percent(live)} of the traffic; weights are left alone while nothing is released${note}`,
     }
   }
-  return { phase: 'Healthy', reason, message: `${stable?.revision} has all the traffic${untested}` }
+  return { phase: 'Healthy', reason, message: `${stable?.revision} has all the traffic${note}` }
+}
+
+/** What will keep the next release from being committed, said before it matters. An outage passes by itself and is not mentioned. */
+function gitNote({ o }: Turn): string {
+  const { problem } = o.git
+  return !problem || problem.reason === 'GitUnreachable' ? '' : `; nothing can be committed: ${sentence(problem)}`
 }
 
 /** The desired revision was rolled back before (I8): it is left where a person or a slow engine put it, and gets no traffic. */

@@ -359,6 +359,18 @@ test('reads the Secret, recovers when it is corrected, and shows no password', a
   expect(JSON.stringify([wrong, right])).not.toContain('s3cret')
 })
 
+test('a Secret that may not be read is said in status, with the role that allows it', async () => {
+  const { remote } = await remoteWith({ 'prod/cm.yaml': configMap('one') })
+  const unfault = server.faults.add({ match: (request) => request.resource === 'secrets', error: 403 })
+  try {
+    const running = await run(remote.url, { apply: 'All', secretRef: { name: 'git' } })
+    const status = await running.status((s) => ready(s)?.reason === 'Forbidden')
+    expect(ready(status)?.message).toContain('sluice-secret-reader')
+  } finally {
+    unfault()
+  }
+})
+
 test('what does not exist yet is said, not ignored', async () => {
   const { remote } = await remoteWith({ 'prod/cm.yaml': configMap('one') })
   const running = await run(remote.url, { apply: 'All', write: { mode: 'PullRequest', commits: 'Outcomes' } })

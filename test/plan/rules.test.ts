@@ -299,6 +299,19 @@ describe('Git leads forward moves', () => {
     expect(world.weightsOf('v2')).toEqual([10, 50, 100])
   })
 
+  test('a source that cannot be used is said while nothing is released; an outage, which passes, is not', () => {
+    const world = new World()
+    world.settle()
+    world.gitDown = true
+    world.settle()
+    expect(world.status.message).not.toContain('committed')
+    world.gitDown = false
+    world.gitProblem = { reason: 'SourceMissing', message: 'there is no RolloutSource shop/config' }
+    world.settle()
+    expect(world.status).toMatchObject({ phase: 'Healthy' })
+    expect(world.status.message).toContain('nothing can be committed: there is no RolloutSource shop/config')
+  })
+
   test('commits: Outcomes moves without a commit per step', () => {
     const world = new World()
     world.commits = 'Outcomes'

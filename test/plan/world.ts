@@ -83,6 +83,8 @@ export class World {
   gitMode: Observation['git']['mode'] = 'Push'
   commits: Observation['git']['commits'] = 'EveryStep'
   gitDown = false
+  /** The source cannot be used, for a reason that does not pass by itself. */
+  gitProblem: Observation['git']['problem']
   log: ModelCommit[] = []
   /** What the manifest in Git says each canary gets, what Sluice wrote there last, and a person's commit that differs. */
   gitWeights: Record<string, number> = {}
@@ -266,6 +268,7 @@ export class World {
     return {
       mode: this.gitMode,
       commits: this.commits,
+      ...(this.gitProblem ? { problem: this.gitProblem } : {}),
       ...(this.gitDown ? { problem: { reason: 'GitUnreachable', message: 'the remote is down' } } : {}),
       results: this.results,
       ...(conflict && !this.gitDown
