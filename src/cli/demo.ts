@@ -69,7 +69,8 @@ async function demo(options: DemoOptions): Promise<number> {
     witness?.stop()
     client?.close()
     await building.then((stage) => stage.stop()).catch(() => undefined)
-    await rm(dir, { recursive: true, force: true })
+    // A git that was cut off may still be writing.
+    await rm(dir, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 })
   }
 
   async function tell(): Promise<number> {

@@ -29,6 +29,9 @@ import { findRival } from './rivals.ts'
 import { createSources } from './sources.ts'
 import { createTriggers } from './triggers.ts'
 
+/** What events that are still to be written get at the end. */
+const EVENTS_GRACE_MS = 1_000
+
 /** A running controller. */
 export interface Controller {
   /** Base URL of health, metrics and the Slack endpoint. */
@@ -246,7 +249,9 @@ export async function startController(config: ControllerConfig, parts: Controlle
     async stop() {
       stopped.abort()
       await (elector ? elector.stop(finish) : finish())
-      await Promise.all([caches.stop(), channels.stop(), events.flush().then(() => events.stop()), server.stop()])
+      // Events are a courtesy: they get a moment, not the patience of their retries.
+      const told = Promise.race([events.flush(), runtime.sleep(EVENTS_GRACE_MS)]).then(() => events.stop())
+      await Promise.all([caches.stop(), channels.stop(), told, server.stop()])
       client.close()
     },
   }

@@ -1,5 +1,5 @@
 import type { RolloutStatus } from '../api/status.ts'
-import { type Approval, isOpen, readApproval } from '../approval/object.ts'
+import { type Approval, readApproval } from '../approval/object.ts'
 import { textAt } from '../kube/field.ts'
 import { resources } from '../kube/resources.ts'
 import type { Context } from './context.ts'
@@ -36,19 +36,19 @@ export async function settle(c: Context, work: Work): Promise<void> {
   }
 }
 
-const closedStates = new Set<string | undefined>(['Void', 'Consumed'])
+/** What is recorded of a question that nobody has closed, expired or not. */
+const unclosed = new Set<string | undefined>([undefined, 'Pending', 'Approved'])
 
-/** Names of open questions of this Rollout that its status has left behind. */
+/** Names of questions of this Rollout that its status has left behind, and that do not say so yet. */
 function leftOpen(c: Context, { ref, decided }: Work): string[] {
   return c.reader
     .list(resources.approvals, ref.namespace)
     .filter(
-      (object) =>
-        textAt(object, 'spec', 'rollout') === ref.name && !closedStates.has(textAt(object, 'status', 'state')),
+      (object) => textAt(object, 'spec', 'rollout') === ref.name && unclosed.has(textAt(object, 'status', 'state')),
     )
     .map((object) => readApproval(object))
     .filter((approval) => approval !== undefined)
-    .filter((approval) => isOpen(approval, c.runtime.now()) && isPast(approval, decided.status))
+    .filter((approval) => !approval.deleting && isPast(approval, decided.status))
     .map((approval) => approval.name)
 }
 
