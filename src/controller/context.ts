@@ -60,4 +60,6 @@ export interface Context {
   rivalOf(rollout: KubeObject, spec: RolloutSpec): string | undefined
   /** Checked on the monotonic clock right before every forward write (I6). */
   isLeader(): boolean
+  /** The process has been asked to end: what is under way is finished, nothing long is begun. */
+  isStopping(): boolean
 }

@@ -127,6 +127,7 @@ export async function startController(config: ControllerConfig, parts: Controlle
     rivalOf: (rollout, spec) =>
       findRival(router, caches.of('rollouts').byIndex('namespace', rollout.metadata.namespace ?? ''), rollout, spec),
     isLeader: () => elector?.isLeaderNow() ?? true,
+    isStopping: () => stopped.signal.aborted,
   }
 
   function onChange(kind: Kind, key: string, object: KubeObject | undefined, previous: KubeObject | undefined): void {

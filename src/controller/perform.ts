@@ -99,7 +99,8 @@ async function setWeight(
         )
       return undefined
     }
-    const pause = RETREAT_PAUSES_MS[attempt]
+    // A process that is asked to end leaves the rest to its successor, which finds the decision in status or in the evidence.
+    const pause = c.isStopping() ? undefined : RETREAT_PAUSES_MS[attempt]
     if (forward || !result.transient || pause === undefined) {
       c.log.warn(
         { rollout: ref.key, weight: effect.weight, direction: effect.direction, problem: sentence(result.problem) },
