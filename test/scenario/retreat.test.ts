@@ -131,7 +131,14 @@ describe.concurrent('traffic goes back', { timeout: 240_000 }, () => {
     await using s = await stage.scene('both', { rollout: { steps: [{ weight: 50, hold: '10m' }, { weight: 100 }] } })
     await s.desire('v2')
     await s.until('at 50 %', (status) => status.step?.weight === 50)
+    // Stable first, and seen by Prometheus, so that the breach finds it failing whichever pod is scraped first.
     s.behave('v1', { 'error-rate': '1' })
+    const failed =
+      'sum(istio_requests_total{reporter="destination",destination_workload="my-app-v1",destination_workload_namespace="both",response_code="500"})'
+    await s.until('stable seen failing', () => {
+      const answer = stage.sandbox.prometheus.query(failed, Date.now())
+      return answer.type === 'vector' && (answer.samples[0]?.value ?? 0) >= 30
+    })
     s.behave('v2', { 'error-rate': '1' })
     await s.until('rolled back', (status) => status.phase === 'RolledBack')
     expect(s.weights('v2')).toEqual([0, 50, 0])
