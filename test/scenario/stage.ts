@@ -150,15 +150,22 @@ export async function openStage(options: { rbac?: boolean } = {}): Promise<Stage
     return { ...started, stop: once }
   }
 
+  const takes = new Map<string, number>()
+
   async function scene(namespace: string, o: SceneOptions = {}): Promise<Scene> {
     const versions = o.versions ?? [{ name: 'v1' }, { name: 'v2' }]
     const names = versions.map((version) => version.name)
     const weights = o.weights ?? Object.fromEntries(names.map((name, i) => [name, i === 0 ? 100 : 0]))
-    const remote = await startGitRemote({ dir: join(dir, `${namespace}.git`) })
+    // A test that is tried once more finds neither the namespace nor the repository of its first try.
+    const take = (takes.get(namespace) ?? 0) + 1
+    takes.set(namespace, take)
+    for (let i = 0; take > 1 && i < 600 && storage.get(refs.namespaces, { name: namespace }); i++)
+      await runtime.sleep(100)
+    const remote = await startGitRemote({ dir: join(dir, `${namespace}-${take}.git`) })
     stops.push(() => remote.stop())
     const developer = await createDeveloper({
       remote: remote.fileUrl,
-      dir: join(dir, `${namespace}-clone`),
+      dir: join(dir, `${namespace}-${take}-clone`),
       path: 'clusters/test',
       branch: 'main',
     })
