@@ -159,13 +159,14 @@ export async function openStage(options: { rbac?: boolean } = {}): Promise<Stage
     // A test that is tried once more finds neither the namespace nor the repository of its first try.
     const take = (takes.get(namespace) ?? 0) + 1
     takes.set(namespace, take)
+    const again = take > 1 ? `-${take}` : ''
     for (let i = 0; take > 1 && i < 600 && storage.get(refs.namespaces, { name: namespace }); i++)
       await runtime.sleep(100)
-    const remote = await startGitRemote({ dir: join(dir, `${namespace}-${take}.git`) })
+    const remote = await startGitRemote({ dir: join(dir, `${namespace}${again}.git`) })
     stops.push(() => remote.stop())
     const developer = await createDeveloper({
       remote: remote.fileUrl,
-      dir: join(dir, `${namespace}-${take}-clone`),
+      dir: join(dir, `${namespace}${again}-clone`),
       path: 'clusters/test',
       branch: 'main',
     })
