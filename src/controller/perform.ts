@@ -48,7 +48,13 @@ async function one(c: Context, work: Work, effect: Effect): Promise<{ problem: P
   const { rollout, ref, spec, decided } = work
   switch (effect.kind) {
     case 'setWeight':
-      return spec && (await setWeight(c, ref, spec, effect))
+      // A weight that cannot be written is never reported as written.
+      if (!spec)
+        return {
+          problem: { reason: 'Internal', message: 'a weight was to be set without a spec that says where' },
+          retryMs: 1_000,
+        }
+      return setWeight(c, ref, spec, effect)
     case 'commit':
     case 'closeApproval':
       return undefined
