@@ -55,6 +55,16 @@ export const errors = {
   KnownBad: { fix: 'Change its content, or try it again: sluice retry.' },
   WeightContested: { fix: 'Stop the other writer from setting the weights, then resume: sluice resume.' },
   NoReadyPods: { fix: 'Look at the pods of the canary.' },
+  StableLabelsMissing: {
+    fix: 'Add the label to the pod template of the Deployment, so that the stable subset selects it.',
+  },
+  SubsetsOverlap: { fix: 'Give the two subsets different values of one label.' },
+  ServiceExcludesCanary: { fix: 'Let the Service select only labels that stable and canary pods share.' },
+  AutoscalerOverlap: {
+    fix: 'Either put the label by which the subsets differ into the selector of the Deployment (a new one: selectors cannot change), or send canary traffic to a Service of its own (traffic.istio.services).',
+  },
+  CanaryNameTaken: { fix: 'Rename or remove that Deployment; Sluice needs the name for the canary.' },
+  CanaryRefused: { fix: 'The API server’s message says what is wrong with the copy of the Deployment.' },
   LatchMissing: { fix: 'Install the admission policies in deploy/, or use latch: Pause.' },
   RequestVoid: { fix: 'Look at the Rollout again and repeat the request for the current revision.' },
   SlackSignature: { fix: 'Check the Slack signing secret.' },

@@ -41,7 +41,7 @@ function sentenceOf(message: string): string {
 function notYet(spec: RolloutSpec): Problem | undefined {
   const { workload, traffic, analysis, dependsOn } = spec
   const missing: [boolean, string, string][] = [
-    [workload.deployment !== undefined, 'spec.workload.deployment', 'Deployment workloads'],
+    [workload.deployment?.trackConfig === true, 'spec.workload.deployment.trackConfig', 'tracking of configuration'],
     [traffic.linkerd !== undefined, 'spec.traffic.linkerd', 'Linkerd'],
     [traffic.gatewayAPI !== undefined, 'spec.traffic.gatewayAPI', 'Gateway API'],
     [analysis.compare !== undefined, 'spec.analysis.compare', 'comparison with stable'],

@@ -69,11 +69,23 @@ const workload = z
           .enum(['Admission', 'Pause'])
           .default('Admission')
           .meta({ description: 'How a new template is kept from rolling by itself.' }),
-        canaryReplicas: z.union([z.string(), z.int()]).default('Proportional').meta({
-          description:
-            'Proportional (enough for the share of the step), a number, or a percentage of the stable replicas.',
-          'x-kubernetes-int-or-string': true,
-        }),
+        canaryReplicas: z
+          .union([
+            z.string().regex(/^(Proportional|[1-9][0-9]?%|100%)$/, 'must be Proportional, a number, or a percentage'),
+            z.int().min(1),
+          ])
+          .default('Proportional')
+          .meta({
+            description:
+              'Pods of the canary from the first step on: Proportional, a number, or a percentage of stable’s. Never fewer than its share of the traffic needs.',
+            'x-kubernetes-int-or-string': true,
+            'x-kubernetes-validations': [
+              {
+                rule: "type(self) == int ? self >= 1 : self.matches('^(Proportional|[1-9][0-9]?%|100%)$')",
+                message: 'must be Proportional, a number, or a percentage',
+              },
+            ],
+          }),
         trackConfig: z
           .boolean()
           .default(false)
@@ -110,17 +122,38 @@ const traffic = z
         destinationRule: z
           .object({
             name: name('The DestinationRule whose subsets are meant.'),
-            stableSubset: label('Deployment mode only: the subset of the stable pods.').optional(),
-            canarySubset: label('Deployment mode only: the subset of the canary pods.').optional(),
+            stableSubset: label('Deployment mode only: the subset of the stable pods; by default `stable`.').optional(),
+            canarySubset: label('Deployment mode only: the subset of the canary pods; by default `canary`.').optional(),
           })
           .optional()
           .meta({
             description:
               'Where the subsets are. May be left out when exactly one DestinationRule in the namespace names the host.',
           }),
+        services: z
+          .object({
+            stable: name('The Service that selects the stable pods.'),
+            canary: name('The Service that selects the canary pods.'),
+          })
+          .optional()
+          .meta({
+            description:
+              'Deployment mode only: the destinations are two Services of their own instead of subsets of one host.',
+          }),
+      })
+      .refine((i) => i.services === undefined || i.destinationRule === undefined, {
+        error: 'name only one of destinationRule and services',
       })
       .optional()
-      .meta({ description: 'Weights of an Istio VirtualService.' }),
+      .meta({
+        description: 'Weights of an Istio VirtualService.',
+        'x-kubernetes-validations': [
+          {
+            rule: '!(has(self.services) && has(self.destinationRule))',
+            message: 'name only one of destinationRule and services',
+          },
+        ],
+      }),
     linkerd: z
       .object({ service: name('The parent Service.'), httpRoute: name('The HTTPRoute.') })
       .optional()

@@ -16,8 +16,10 @@ export const phases = [
 
 const revisionRecord = z
   .object({
-    revision: z.string().meta({ description: 'Name of the content: the subset and a hash of its pod templates.' }),
-    name: z.string().meta({ description: 'The subset.' }),
+    revision: z.string().meta({
+      description: 'Name of the content: the subset, or the tag of the image, and a hash of the pod templates.',
+    }),
+    name: z.string().meta({ description: 'The subset, or the tag of the image.' }),
     hash: z.string().meta({ description: 'Hash of the pod templates.' }),
     format: z.int().meta({ description: 'Version of the way the hash is computed.' }),
     image: z.string().optional().meta({ description: 'Image of the first container.' }),
@@ -62,6 +64,17 @@ const pendingCommit = z
       .object({ from: z.string(), to: z.string() })
       .optional()
       .meta({ description: 'Put the desired version back: only if it still is `from`.' }),
+    template: z
+      .object({
+        deployment: z.string(),
+        from: z.object({ revision: z.string(), hash: z.string() }),
+        to: z.object({ revision: z.string(), hash: z.string() }),
+      })
+      .optional()
+      .meta({
+        description:
+          'Put the Deployment’s pod template as it stood when it was `to`: only if its content in Git still is `from`.',
+      }),
     accept: z
       .string()
       .optional()
@@ -90,6 +103,36 @@ const condition = z.object({
   lastTransitionTime: time('When the status last changed.'),
   observedGeneration: z.int().optional(),
 })
+
+const deploymentStatus = z
+  .object({
+    latch: z
+      .object({ proven: z.boolean(), message: z.string().optional(), at: time('When it was looked at last.') })
+      .optional()
+      .meta({ description: 'Whether a new template is kept from rolling by itself.' }),
+    floor: z.int().optional().meta({ description: 'Pods that stable keeps while a rollout is in flight.' }),
+    capacity: z
+      .object({
+        replicas: z.int().meta({ description: 'Canary pods that are wanted.' }),
+        since: time('Since when that many are wanted.'),
+        met: z.boolean().optional().meta({ description: 'That many have been ready.' }),
+      })
+      .optional()
+      .meta({ description: 'What the canary needs for its share of the traffic.' }),
+    promotion: z
+      .object({
+        previous: revisionRecord,
+        at: time('When the last step had passed.'),
+        resumedAt: time('Since when the Deployment rolls: from here on the old pods are going.').optional(),
+      })
+      .optional()
+      .meta({ description: 'The canary has passed and the Deployment takes over its content.' }),
+    restoring: revisionRecord
+      .optional()
+      .meta({ description: 'Content that the Deployment rolls back to after a breach during promotion.' }),
+    leaving: time('Since when the canary pods are not needed any more.').optional(),
+  })
+  .meta({ description: 'Deployment mode: what becomes of the Deployment and of the canary pods.' })
 
 /** What a person reads first. Written in one place only (controller/record). */
 export const rolloutStatus = z
@@ -219,6 +262,7 @@ export const rolloutStatus = z
     retriedBy: z.string().optional().meta({ description: 'Who asked for this revision to be tried again.' }),
     history: z.array(outcome).max(10).optional(),
     suspendedAt: time('Since when hands are off.').optional(),
+    deployment: deploymentStatus.optional(),
     lastValid: z
       .string()
       .max(32768)

@@ -1,4 +1,4 @@
-import type { PendingCommit, RolloutStatus } from '../api/status.ts'
+import type { PendingCommit, RevisionRecord, RolloutStatus } from '../api/status.ts'
 import type { Memory } from './observation.ts'
 
 /**
@@ -18,6 +18,26 @@ export type Effect =
     }
   | { kind: 'addFinalizer' }
   | { kind: 'removeFinalizer' }
+  | DeploymentEffect
+
+/** Deployment mode: what is done to the user's Deployment and to the canary's. */
+export type DeploymentEffect =
+  /** Labels the Deployment, so that the admission policy latches it, or pauses it besides (`latch: Pause`). No pod restarts. */
+  | { kind: 'adopt'; pause: boolean }
+  /** Tries, as a dry run, whether a changed template would be latched; the answer is part of later observations. */
+  | { kind: 'proveLatch' }
+  /** Makes the canary Deployment run `revision` with at least `replicas` pods, with an autoscaler of its own where stable has one. */
+  | { kind: 'scaleCanary'; revision: RevisionRecord; replicas: number }
+  /** Deletes the canary Deployment and what was copied for it. */
+  | { kind: 'removeCanary' }
+  /** Lets the Deployment roll its template: only at this resourceVersion, so that no newer template rolls with it. */
+  | { kind: 'resume'; resourceVersion: string }
+  /** Puts the pod template of `to` back, from its ReplicaSet, and lets it roll. */
+  | { kind: 'restoreTemplate'; to: RevisionRecord }
+  /** Keeps the autoscaler of stable from going below; without `replicas`, gives its own minimum back. */
+  | { kind: 'floor'; replicas?: number }
+  /** Takes the label away, and the pause of `latch: Pause` where `resume` says that the template is safe to roll. */
+  | { kind: 'release'; resume: boolean }
 
 /** Writes the two owned weights. */
 export interface SetWeight {

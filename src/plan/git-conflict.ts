@@ -1,6 +1,6 @@
 import { closeApproval, voidIntent } from './retreat.ts'
 import { positionOf } from './steps.ts'
-import { event, flightPair, iso, lowerWeight, percent, type Rule, type Turn } from './turn.ts'
+import { event, flightPair, iso, lowerWeight, percent, type Rule, stableIsGone, type Turn } from './turn.ts'
 import { sameWeight } from './weights.ts'
 
 /** A person has put the weight back in Git: nothing stands in the way any more. */
@@ -15,6 +15,12 @@ export function unpauseAfterConflict(turn: Turn): void {
   delete status.paused
   event(turn, 'Normal', 'Resumed', `the weight of ${status.canary?.name} in Git is as it was again`)
 }
+
+/**
+ * With nobody behind stable, no retreat of ours moves traffic, a breach included; a person who says otherwise in Git is heard all the
+ * same (I13), as one is who aborts.
+ */
+export const peopleDecide: Rule = (turn) => (stableIsGone(turn) && !turn.abort ? gitConflict(turn) : undefined)
 
 /** A person changed an owned weight in Git: theirs wins (I13). A lower one is followed at once. */
 export const gitConflict: Rule = (turn) => {

@@ -41,6 +41,7 @@ export type WorkloadObservation =
       problem: Problem
       /** What is known all the same: the desired name, and what is behind the recorded names. Absent when nothing could be read. */
       seen?: { desired: string; stable?: RevisionObservation; canary?: RevisionObservation }
+      deployment?: DeploymentObservation
     }
   | {
       ok: true
@@ -50,9 +51,67 @@ export type WorkloadObservation =
       stable?: RevisionObservation
       /** The revision now behind the recorded canary name, when one is recorded and exists. */
       canary?: RevisionObservation
-      /** Every subset there is, for adoption. */
+      /** Every subset there is, for adoption; in Deployment mode, every content that has pods in the Deployment. */
       all: RevisionObservation[]
+      /** Deployment mode only. */
+      deployment?: DeploymentObservation
     }
+
+/**
+ * Deployment mode: the user's Deployment and the canary's. In the observation around it, `desired` is the content of the Deployment's
+ * template; `stable` is the content of its ReplicaSets (the recorded one while that has pods, else the only one), with the wanted and
+ * ready pods of the whole Deployment; `canary` is the recorded one while the canary Deployment carries it.
+ */
+export interface DeploymentObservation {
+  name: string
+  uid: string
+  resourceVersion: string
+  /** Wanted pods, as people or an autoscaler set them. */
+  replicas: number
+  /** Ready pods of all its ReplicaSets. */
+  ready: number
+  /** A new template does not roll. */
+  paused: boolean
+  /** Carries the label that latches it, naming this Rollout. */
+  labelled: boolean
+  /** A person has asked, by annotation, that templates roll without Sluice. */
+  breakGlass: boolean
+  /** The contents that have pods, the one with most first: one when settled, several in the middle of a native roll, none at zero. */
+  running: RunningContent[]
+  /** All wanted pods run the template's content and are available, and no other pods are left. */
+  settled: boolean
+  /** Why the native roll does not come to an end, in one sentence with the pod's own reason. */
+  stuck?: string
+  /** What this process knows about the admission policy that latches; `at` is epoch ms. */
+  latch: { state: 'Unknown' } | { state: 'Proven'; at: number } | { state: 'Missing'; at: number; message: string }
+  /** The canary Deployment, whatever it runs. */
+  canary?: CanaryObservation
+  /** The autoscaler that scales the user's Deployment. `floored`: its minimum is the one Sluice set. */
+  autoscaler?: { name: string; min: number; floored: boolean }
+}
+
+export interface RunningContent {
+  revision: string
+  hash: string
+  pods: number
+  ready: number
+}
+
+export interface CanaryObservation {
+  name: string
+  /** The revision it was made of, as Sluice wrote it there. */
+  revision: string
+  /** Pods that Sluice asked for last; an autoscaler may want more. */
+  asked: number
+  replicas: number
+  ready: number
+  /** Pods that exist, terminating ones included. */
+  pods: number
+  /** Its template is still what Sluice made of the revision. */
+  intact: boolean
+  deleting: boolean
+  notReady?: string
+}
 
 export interface RevisionObservation extends RevisionRecord {
   /** Wanted and ready pods behind it. */

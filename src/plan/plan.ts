@@ -9,7 +9,7 @@ import { conditionsOf } from './conditions.ts'
 import { drift } from './drift.ts'
 import type { Plan } from './effects.ts'
 import { forward, insufficientData, pause } from './forward.ts'
-import { gitConflict } from './git-conflict.ts'
+import { gitConflict, peopleDecide } from './git-conflict.ts'
 import type { Observation } from './observation.ts'
 import { abort, deletion, invalid, newRevision, revert, suspension } from './outside.ts'
 import { withOwnWrite } from './own-write.ts'
@@ -26,6 +26,7 @@ const rules: readonly Rule[] = [
   suspension,
   unfinishedRetreat,
   revert,
+  peopleDecide,
   breach,
   abort,
   newRevision,
