@@ -1,30 +1,25 @@
-import { readdirSync, readFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
+import { readdirSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { parseAllDocuments, stringify } from 'yaml'
+import { stringify } from 'yaml'
 import { parseRolloutSpec } from '../../src/api/parse.ts'
 import { canonicalJson } from '../../src/plan/revision.ts'
 import { essentialTemplate } from '../../src/plan/template.ts'
 import { gatewayApiCrds } from '../../src/sandbox/apiserver/crds/gateway-api.ts'
 import { istioCrds } from '../../src/sandbox/apiserver/crds/istio.ts'
 import { linkerdCrds } from '../../src/sandbox/apiserver/crds/linkerd.ts'
+import { documentsOf, type Manifest, render, top } from '../deploy/kustomize.ts'
 import { type Answer, mergePatchType, type RawClient } from './apiserver.client.ts'
 import type { ConnectedServer } from './apiserver.conformance.ts'
 import { badRollouts, goodRollouts } from './rollouts.corpus.ts'
 import { deploymentWith, templates } from './templates.corpus.ts'
 
-// biome-ignore lint/suspicious/noExplicitAny: manifests of every kind
-type Manifest = any
-
-const top = fileURLToPath(new URL('../../', import.meta.url))
 const filesIn = (folder: string) =>
   readdirSync(`${top}${folder}`, { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.yaml') && !name.endsWith('kustomization.yaml'))
     .map((name) => `${folder}/${name}`)
     .sort()
-/** As kubectl reads them: YAML 1.1, where a bare `Off` is a boolean. */
-const documentsOf = (file: string): Manifest[] =>
-  parseAllDocuments(readFileSync(`${top}${file}`, 'utf8'), { version: '1.1' }).map((document) => document.toJS())
+/** The installation for one namespace has everything that the one for a cluster has, and more bindings. */
+const installed = [...render('deploy'), ...documentsOf('deploy/overlays/namespace/binding.yaml')]
 
 const meshCrds = [...istioCrds(), ...gatewayApiCrds(), ...linkerdCrds()]
 
@@ -50,18 +45,16 @@ async function collectionOf(client: RawClient, manifest: Manifest): Promise<stri
   return `${base}${within}/${found.name}`
 }
 
-/** Everything in crds/ and deploy/ on the server, as `kubectl apply` would put it there; what is there already stays. */
+/** The installation on the server, as `kubectl apply -k deploy` would put it there; what is there already stays. */
 export async function installShipped(client: RawClient): Promise<void> {
   const create = async (path: string, body: unknown) => {
     const answer = await client.request('POST', `${path}?fieldValidation=Strict`, { body })
     if (answer.body.reason !== 'AlreadyExists') expect(answer.body.message ?? '').toBe('')
   }
-  const crds = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions'
-  for (const file of filesIn('crds')) for (const crd of documentsOf(file)) await create(crds, crd)
-  await create('/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } })
-  const manifests = filesIn('deploy').flatMap(documentsOf)
-  const namespaces = manifests.filter(({ kind }) => kind === 'Namespace')
-  for (const each of [...namespaces, ...manifests.filter((each) => !namespaces.includes(each))]) {
+  for (const name of [namespace, 'shop'])
+    await create('/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name } })
+  const namespaces = installed.filter(({ kind }) => kind === 'Namespace')
+  for (const each of [...namespaces, ...installed.filter((each) => !namespaces.includes(each))]) {
     await create(await collectionOf(client, each), each)
   }
   const served = async () =>
@@ -129,21 +122,19 @@ export function shippedConformance(label: string, connect: () => Promise<Connect
       client.request('POST', `${rollouts}?dryRun=All`, { body: rollout('x', undefined, spec) })
 
     describe('manifests', () => {
-      test.each([...filesIn('crds'), ...filesIn('deploy')])('%s is stored as it is written', async (file) => {
-        for (const manifest of documentsOf(file)) {
-          const path = await collectionOf(client, manifest)
-          const answer = await client.request(
-            'PATCH',
-            `${path}/${manifest.metadata.name}?fieldManager=kubectl&dryRun=All&force=true&fieldValidation=Strict`,
-            {
-              body: manifest,
-              contentType: 'application/apply-patch+yaml',
-            },
-          )
-          expect(answer.body.message ?? '').toBe('')
-          expect(answer.headers.warning).toBeUndefined()
-          expect(answer.body).toMatchObject(withoutVoid(manifest))
-        }
+      test.each(installed)('$kind $metadata.name is stored as it is written', async (manifest) => {
+        const path = await collectionOf(client, manifest)
+        const answer = await client.request(
+          'PATCH',
+          `${path}/${manifest.metadata.name}?fieldManager=kubectl&dryRun=All&force=true&fieldValidation=Strict`,
+          {
+            body: manifest,
+            contentType: 'application/apply-patch+yaml',
+          },
+        )
+        expect(answer.body.message ?? '').toBe('')
+        expect(answer.headers.warning).toBeUndefined()
+        expect(answer.body).toMatchObject(withoutVoid(manifest))
       })
 
       test.each(meshCrds.map((crd) => [crd.metadata.name, crd] as const))(

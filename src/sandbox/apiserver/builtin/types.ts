@@ -135,6 +135,22 @@ function list(): Builtin[] {
       generation: 'spec',
     },
     {
+      api: 'networking.k8s.io/v1',
+      kind: 'NetworkPolicy',
+      plural: 'networkpolicies',
+      model: 'V1NetworkPolicy',
+      short: ['netpol'],
+      generation: 'spec',
+    },
+    {
+      api: 'scheduling.k8s.io/v1',
+      kind: 'PriorityClass',
+      plural: 'priorityclasses',
+      model: 'V1PriorityClass',
+      short: ['pc'],
+      cluster: true,
+    },
+    {
       api: 'coordination.k8s.io/v1',
       kind: 'Lease',
       plural: 'leases',
