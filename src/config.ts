@@ -23,7 +23,8 @@ export interface ControllerConfig {
   identity: string
   /** How often evidence is written to status while nothing else changes, milliseconds. */
   checkpointMs: number
-  slack: { token?: string; channel?: string; signingSecrets: string[] }
+  /** `apiUrl`: base URL of Slack's Web API where it is not the usual one, as in GovSlack or behind a proxy. */
+  slack: { token?: string; channel?: string; signingSecrets: string[]; apiUrl?: string }
   webhook?: { url: string; secret?: string }
   workers: number
   /** Variables that git may see: where programs, proxies and authorities are. */
@@ -91,6 +92,7 @@ export function controllerConfig(flags: ControllerFlags = {}, env: Env = environ
     slack: {
       ...(env.SLUICE_SLACK_TOKEN ? { token: env.SLUICE_SLACK_TOKEN } : {}),
       ...(env.SLUICE_SLACK_CHANNEL ? { channel: env.SLUICE_SLACK_CHANNEL } : {}),
+      ...(env.SLUICE_SLACK_API_URL ? { apiUrl: env.SLUICE_SLACK_API_URL } : {}),
       signingSecrets: list(env.SLUICE_SLACK_SIGNING_SECRETS ?? env.SLUICE_SLACK_SIGNING_SECRET),
     },
     ...(env.SLUICE_WEBHOOK_URL

@@ -28,8 +28,10 @@ export function createChannels(
   parts: { approvals: Approvals; runtime: Runtime; log: Logger; metrics: Metrics },
 ): Channels {
   const { approvals, runtime, log, metrics } = parts
-  const { token, channel, signingSecrets } = config.slack
-  const api = token ? createSlackApi({ token, log, now: () => runtime.now() }) : undefined
+  const { token, channel, signingSecrets, apiUrl } = config.slack
+  const api = token
+    ? createSlackApi({ token, log, now: () => runtime.now(), ...(apiUrl ? { apiUrl } : {}) })
+    : undefined
   const questions = allChannels(
     api && channel
       ? [

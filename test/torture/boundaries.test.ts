@@ -3,7 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openStage, type Stage } from '../scenario/stage.ts'
 import { type Fleet, startFleet } from './fleet.ts'
 import { badMoments, goodMoments, type Moment, revertedMoments, trapMoment } from './moment.ts'
-import { type Kind, prepareRelease } from './release.ts'
+import type { Kind } from './plot.ts'
+import { prepareRelease } from './release.ts'
 import { trapPush } from './trap.ts'
 
 let stage: Stage
@@ -39,7 +40,7 @@ const cases: Case[] = [
 describe.concurrent('killed before it is served, and again before it is answered', { timeout: 300_000 }, () => {
   for (const [i, { kind, moments, push }] of cases.entries())
     test(`a ${kind} release, ${moments.map(({ name }) => `when ${name}`).join(', ')}`, async () => {
-      const release = await prepareRelease(stage, `moments-${i}`, kind)
+      const release = await prepareRelease(stage, fleet, `moments-${i}`, kind)
       const deaths = moments.map((moment) => trapMoment(stage.sandbox.api, release.namespace, moment, fleet.killAll))
       if (push) trapPush(join(stage.dir, `${release.namespace}.git`), fleet.pidFile, push, ['Before', 'After'])
       // Long enough that traffic would move first if it did not wait for Git.

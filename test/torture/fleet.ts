@@ -1,5 +1,5 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -9,6 +9,7 @@ import { environment } from '../../src/config.ts'
 import { textAt } from '../../src/kube/field.ts'
 import { systemRuntime as runtime } from '../../src/runtime.ts'
 import type { Sandbox } from '../../src/sandbox/sandbox.ts'
+import { type Slack, startSlack } from './slack.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const MANAGER = new URL('../../src/controller/manager.ts', import.meta.url).href
@@ -20,16 +21,21 @@ const LEASE_SECONDS = 2
 
 /** Controllers as a cluster runs them: each a process of its own, started again whenever it ends. */
 export interface Fleet {
-  /** How often a process was started, and how often one was killed. */
+  /** How often a process was started. */
   readonly starts: number
-  readonly kills: number
-  /** SIGKILL to the process that acts now: the holder of the lease, or the only one. */
-  killLeader(): void
+  /** How often one was killed, by what was being done. */
+  readonly kills: ReadonlyMap<string, number>
+  /** The workspace that they tell and that answers. */
+  slack: Slack
+  /** Where those that run can be reached by HTTP; leaders and others. */
+  urls(): string[]
+  /** SIGKILL to the process that acts now: the holder of the lease, or the only one. `when` names the boundary. */
+  killLeader(when?: string): void
   /** SIGKILL to all of them. */
-  killAll(): void
+  killAll(when?: string): void
   /** Stops the leader's clock for a while, as a machine that swaps does: it wakes up deposed. */
   freezeLeader(ms: number): void
-  /** The file that names the processes, for hooks that kill. */
+  /** The file that names the processes, for hooks that kill. They say at which boundary in a file beside it, `.why`. */
   pidFile: string
   /** The newest lines of the logs, oldest first. */
   log(): string[]
@@ -54,8 +60,10 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
   const running = new Map<number, ChildProcess>()
   const lines: string[] = []
   const work: number[] = Array.from({ length: controllers }, () => 0)
+  const urls = new Map<number, string>()
+  const kills = new Map<string, number>()
+  const slack = await startSlack()
   let starts = 0
-  let kills = 0
   let stopping = false
   if (controllers > 1)
     storage.create(NAMESPACES, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: LEASE_NAMESPACE } })
@@ -84,8 +92,9 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
           SLUICE_LEASE_NAMESPACE: LEASE_NAMESPACE,
           SLUICE_LEASE_SECONDS: String(LEASE_SECONDS),
           SLUICE_CHECKPOINT_SECONDS: '1',
-          // People are never reached; that must not matter.
+          // Nobody is ever reached here; that must not matter.
           SLUICE_WEBHOOK_URL: 'http://127.0.0.1:9/down',
+          ...slack.env,
         },
       },
     )
@@ -94,10 +103,16 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
     if (child.stderr)
       createInterface({ input: child.stderr }).on('line', (line) => {
         lines.push(`${index}#${child.pid} ${line}`)
+        const listen = /"listen":"([^"]+)"/.exec(line)?.[1]
+        if (listen && running.get(index) === child) urls.set(index, listen)
         if (lines.length > 4_000) lines.splice(0, 1_000)
       })
     child.once('exit', (code, signal) => {
-      if (running.get(index) === child) running.delete(index)
+      if (running.get(index) === child) {
+        running.delete(index)
+        urls.delete(index)
+      }
+      if (signal === 'SIGKILL' && !child.killed && !stopping) died(whyOf(pidFile))
       if (signal !== 'SIGKILL') onEvent?.(`controller ${index} ended with ${code ?? signal}`)
       if (!stopping) start(index)
     })
@@ -111,11 +126,15 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
     return found ? running.get(Number(found[1])) : undefined
   }
 
-  function kill(child: ChildProcess | undefined): void {
+  function died(when: string): void {
+    kills.set(when, (kills.get(when) ?? 0) + 1)
+    onEvent?.(`controller killed: ${when}`)
+  }
+
+  function kill(child: ChildProcess | undefined, when: string): void {
     if (!child || child.exitCode !== null || child.signalCode !== null || child.killed) return
-    kills++
     child.kill('SIGKILL')
-    onEvent?.('controller killed')
+    died(when)
   }
 
   const killEverybody = () => {
@@ -136,13 +155,13 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
     get starts() {
       return starts
     },
-    get kills() {
-      return kills
-    },
+    kills,
+    slack,
+    urls: () => [...urls.values()],
     pidFile,
-    killLeader: () => kill(leader()),
-    killAll: () => {
-      for (const child of running.values()) kill(child)
+    killLeader: (when = 'at any time') => kill(leader(), when),
+    killAll: (when = 'at any time') => {
+      for (const child of running.values()) kill(child, when)
     },
     freezeLeader(ms) {
       const child = leader()
@@ -157,6 +176,16 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
       const ended = [...running.values()].map((child) => new Promise((resolve) => child.once('exit', resolve)))
       killEverybody()
       await Promise.all(ended)
+      await slack.stop()
     },
+  }
+}
+
+/** At which boundary a hook has killed. */
+function whyOf(pidFile: string): string {
+  try {
+    return readFileSync(`${pidFile}.why`, 'utf8').trim()
+  } catch {
+    return 'by somebody else'
   }
 }

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { RolloutStatus } from '../../src/api/status.ts'
 import type { KubeObject } from '../../src/kube/object.ts'
 import { virtualServiceOf } from '../scenario/manifests.ts'
+import { subsetsApp } from './app.ts'
 import { violationsOf } from './invariants.ts'
 import type { CommitSeen, Seen, Story } from './story.ts'
 
@@ -17,8 +18,17 @@ function status(given: RolloutStatus): Seen {
   return { kind: 'status', at: at++, status: { attempt: 1, stable: revision('v1'), ...given } }
 }
 
-function approval(name: string, state: string): Seen {
-  return { kind: 'approval', at: at++, name, step: 2, digest: name, state }
+function approval(name: string, state: string, decisions = state === 'Pending' ? 0 : 1): Seen {
+  return { kind: 'approval', at: at++, name, step: 2, state, decisions }
+}
+
+function request(verb: string): Seen {
+  return { kind: 'request', at: at++, verb, id: verb }
+}
+
+/** A status that acknowledges a request. */
+function done(verb: string, when = '1', result: 'Done' | 'Void' = 'Done'): Seen {
+  return status({ lastRequest: { id: verb, verb, result, message: '', at: when } })
 }
 
 function commit(sha: string, subject: string, weight?: number, more: Partial<CommitSeen> = {}): CommitSeen {
@@ -34,11 +44,10 @@ const mark = { revision: 'v2-1', name: 'v2', hash: '1', reason: 'Breach', at: ''
 function promoted(): Story {
   return {
     namespace: 'shop',
-    stable: 'v1',
-    canary: 'v2',
+    app: subsetsApp(['v1', 'v2']),
     steps: [10, 50, 100],
     gated: [2],
-    end: 'Promoted',
+    attempts: [{ version: 'v2', ends: ['Promoted'], way: [10, 50, 100] }],
     seen: [
       route(0, 'a'),
       route(10, 'b'),
@@ -65,7 +74,7 @@ function rolledBack(): Story {
   return {
     ...promoted(),
     gated: [],
-    end: 'RolledBack',
+    attempts: [{ version: 'v2', ends: ['RolledBack'], way: [10] }],
     seen: [
       route(0, 'a'),
       route(10, 'b'),
@@ -87,7 +96,7 @@ function reverted(): Story {
   const outcome = { revision: 'v2-1', reason: 'Reverted', message: '', at: '', result: 'Reverted' as const }
   return {
     ...rolledBack(),
-    end: 'Reverted',
+    attempts: [{ version: 'v2', ends: ['Reverted'] }],
     seen: [
       route(0, 'a'),
       route(10, 'b'),
@@ -99,6 +108,31 @@ function reverted(): Story {
       commit('b', 'my-app: 0% → 10% (shop)', 10),
       { sha: 'x', author: 'Dana', subject: 'something else' },
       commit('c', 'my-app: 10% → 0% (shop): v1 is desired again', 0),
+    ],
+  }
+}
+
+/** Rolled back, retried by a person once it was repaired, and promoted. */
+function retried(): Story {
+  const second = promoted()
+  const first = rolledBack()
+  const seen = second.seen.map((entry) =>
+    entry.kind === 'status'
+      ? status({ phase: 'Healthy', stable: revision('v2'), attempt: 2, history: [promotion, rollback] })
+      : entry,
+  )
+  return {
+    ...second,
+    gated: [],
+    attempts: [...first.attempts, ...second.attempts],
+    seen: [...first.seen, request('retry'), status({ knownBad: [mark] }), done('retry'), ...seen.slice(1)],
+    commits: [
+      ...first.commits.slice(0, 2),
+      { sha: 'x', author: 'Dana', subject: 'something else' },
+      commit('r', 'my-app: roll back v2 → v1 (shop): errors', 0),
+      ...second.commits
+        .filter(({ subject }) => subject.startsWith('my-app'))
+        .map((each) => ({ ...each, sha: `${each.sha}2`, op: `again-${each.op}` })),
     ],
   }
 }
@@ -115,6 +149,9 @@ describe('the checker', () => {
     expect(violationsOf(promoted())).toEqual([])
     expect(violationsOf(rolledBack())).toEqual([])
     expect(violationsOf(reverted())).toEqual([])
+    const story = retried()
+    for (const entry of story.seen.slice(5)) if (entry.kind === 'route' && entry.weights.v2) entry.tip = `${entry.tip}2`
+    expect(violationsOf(story)).toEqual([])
   })
 
   test('finds a route in which more than weights changed', () => {
@@ -177,6 +214,31 @@ describe('the checker', () => {
   test('finds a gated step that was entered without an answer, and an answer that was used twice', () => {
     expect(rules(without(promoted(), 3))).toEqual(['I11'])
     expect(rules(plus(promoted(), 5, route(10, 'c'), route(50, 'c')))).toContain('I11')
+  })
+
+  test('finds a raise while it was paused, until somebody said resume', () => {
+    const paused = status({ paused: { reason: 'Requested', message: '', at: '' } })
+    expect(rules(plus(promoted(), 4, paused))).toEqual(['Pause'])
+    expect(rules(plus(promoted(), 4, paused, request('resume'), done('resume')))).toEqual([])
+  })
+
+  test('finds a request that was executed twice, refused, or never heard', () => {
+    expect(rules(plus(promoted(), 2, request('promote'), done('promote')))).toEqual([])
+    expect(rules(plus(promoted(), 2, request('promote'), done('promote'), done('promote', '2')))).toEqual(['Request'])
+    expect(rules(plus(promoted(), 2, request('promote'), done('promote', '1', 'Void')))).toEqual(['Request'])
+    expect(rules(plus(promoted(), 2, request('promote')))).toEqual(['Request'])
+  })
+
+  test('finds one person who counts twice', () => {
+    expect(rules(plus(promoted(), 3, approval('q', 'Approved', 2)))).toEqual(['I11'])
+  })
+
+  test('finds traffic on two canaries at once', () => {
+    const story = promoted()
+    story.app = subsetsApp(['v1', 'v2', 'v3'])
+    const [, second] = story.seen
+    if (second?.kind === 'route') second.weights = { v1: 80, v2: 10, v3: 10 }
+    expect(rules(story)).toContain('I1')
   })
 
   test('finds a version that was marked bad though people only took it back', () => {

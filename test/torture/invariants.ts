@@ -1,10 +1,11 @@
+import type { Outcome } from '../../src/api/status.ts'
 import type { KubeObject } from '../../src/kube/object.ts'
 import type { CommitSeen, Seen, Story } from './story.ts'
 
 /** What must not have been seen, and was. */
 export interface Violation {
   /** The invariant of the design, or `End`. */
-  rule: 'I1' | 'I3' | 'I5' | 'I7' | 'I8' | 'I11' | 'I13' | 'Order' | 'Breach' | 'End'
+  rule: 'I1' | 'I3' | 'I5' | 'I7' | 'I8' | 'I11' | 'I13' | 'Order' | 'Breach' | 'Pause' | 'Request' | 'End'
   what: string
 }
 
@@ -20,38 +21,51 @@ export function violationsOf(story: Story): Violation[] {
     ...onceEach(story),
     ...nothingLost(story),
     ...neverAgain(story),
-    ...oneAttempt(story),
+    ...attemptsOnce(story),
     ...approvedOnce(story),
+    ...pausedStands(story),
+    ...requestsOnce(story),
     ...rightEnd(story),
   ]
 }
 
 const routesOf = ({ seen }: Story): Route[] => seen.filter((entry) => entry.kind === 'route')
 const statusesOf = ({ seen }: Story): Status[] => seen.filter((entry) => entry.kind === 'status')
+const canariesOf = ({ app, attempts }: Story) => [...new Set(attempts.map(({ version }) => app.canary(version)))]
 
 interface Raise {
+  canary: string
   from: number
   to: number
   route: Route
 }
 
-/** Every time somebody gave the canary more. */
+/** Every time somebody gave a canary more. */
 export function raisesOf(story: Story): Raise[] {
   const routes = routesOf(story)
-  const weight = (route: Route | undefined) => route?.weights[story.canary] ?? 0
-  return routes
-    .map((route, i) => ({ from: weight(routes[i - 1]), to: weight(route), route }))
-    .filter(({ from, to }, i) => i > 0 && to > from)
+  return routes.flatMap((route, i) =>
+    canariesOf(story)
+      .map((canary) => ({
+        canary,
+        from: routes[i - 1]?.weights[canary] ?? 0,
+        to: route.weights[canary] ?? 0,
+        route,
+      }))
+      .filter(({ from, to }) => i > 0 && to > from),
+  )
 }
 
 function weightsOnly(story: Story): Violation[] {
   const routes = routesOf(story)
   const first = routes[0] && withoutWeights(routes[0].object)
   const others = routes.filter((route) => withoutWeights(route.object) !== first)
-  const sums = routes.filter((route) => (route.weights[story.stable] ?? 0) + (route.weights[story.canary] ?? 0) !== 100)
+  const wrong = routes.filter(({ weights }) => {
+    const shares = Object.values(weights)
+    return shares.reduce((sum, share) => sum + share, 0) !== 100 || shares.filter((share) => share > 0).length > 2
+  })
   return [
     ...others.map(({ at }): Violation => ({ rule: 'I1', what: `at ${at} ms more than weights changed in the route` })),
-    ...sums.map(
+    ...wrong.map(
       ({ at, weights }): Violation => ({ rule: 'I1', what: `at ${at} ms the pair was ${JSON.stringify(weights)}` }),
     ),
   ]
@@ -75,11 +89,11 @@ function stepsInOrder(story: Story): Violation[] {
 
 /** What was raised was in Git when it was raised. */
 function gitFirst(story: Story): Violation[] {
-  return raisesOf(story).flatMap(({ to, route }): Violation[] => {
+  return raisesOf(story).flatMap(({ canary, to, route }): Violation[] => {
     const upTo = story.commits.findIndex((commit) => commit.sha === route.tip)
     if (upTo < 0) return [{ rule: 'I3', what: `at ${route.at} ms, ${to}: the tip ${route.tip} is not in the branch` }]
     const newest = story.commits.slice(0, upTo + 1).findLast((commit) => commit.weights !== undefined)
-    const said = newest?.weights?.canary === story.canary ? newest.weights.weight : 0
+    const said = newest?.weights?.canary === canary ? newest.weights.weight : 0
     return said === to
       ? []
       : [{ rule: 'I3', what: `at ${route.at} ms the weight rose to ${to} while Git said ${said}` }]
@@ -93,18 +107,19 @@ function onceEach(story: Story): Violation[] {
   const outcomes = story.commits.filter((commit) => outcomeOf(commit) !== undefined)
   return [
     ...[...twice].map((op): Violation => ({ rule: 'I5', what: `the operation ${op} was committed more than once` })),
-    ...(outcomes.length > 1
+    ...(outcomes.length > story.attempts.length
       ? [
           {
             rule: 'I5',
-            what: `more than one outcome in Git: ${outcomes.map((c) => c.subject).join(' | ')}`,
+            what: `more outcomes in Git than attempts: ${outcomes.map((c) => c.subject).join(' | ')}`,
           } satisfies Violation,
         ]
       : []),
   ]
 }
 
-function outcomeOf({ op, subject }: CommitSeen): Story['end'] | undefined {
+/** Aborted and rolled back are one word in Git. Going back to what is desired is no outcome that Git has to be told: it said so itself. */
+function outcomeOf({ op, subject }: CommitSeen): 'Promoted' | 'RolledBack' | undefined {
   if (op === undefined) return undefined
   if (/: promote /.test(subject)) return 'Promoted'
   return /: roll back /.test(subject) ? 'RolledBack' : undefined
@@ -124,49 +139,63 @@ function nothingLost(story: Story): Violation[] {
   ]
 }
 
-/** A breach is final, and what is known to be bad is not tried again. */
+/** A breach is final, and what is known to be bad is not tried again, until a person says so. */
 function neverAgain(story: Story): Violation[] {
-  let breach: number | undefined
-  let bad: number | undefined
-  let weight = 0
-  const found: Violation[] = []
-  for (const entry of story.seen) {
-    if (entry.kind === 'status') {
-      const { canary, analysis = [], knownBad = [] } = entry.status
-      if (canary?.name === story.canary && analysis.some((sli) => sli.verdict === 'Breach')) breach ??= entry.at
-      if (knownBad.some((mark) => mark.name === story.canary)) bad ??= entry.at
+  const { versionOf } = story.app
+  return [...new Set(story.attempts.map(({ version }) => version))].flatMap((version) => {
+    let breach: number | undefined
+    let bad: number | undefined
+    let weight = 0
+    const found: Violation[] = []
+    for (const entry of story.seen) {
+      if (entry.kind === 'request' && entry.verb === 'retry') {
+        breach = undefined
+        bad = undefined
+      }
+      if (entry.kind === 'status') {
+        const { canary, analysis = [], knownBad = [] } = entry.status
+        const breached = analysis.some((sli) => sli.verdict === 'Breach')
+        if (canary && versionOf(canary) === version && breached) breach ??= entry.at
+        if (knownBad.some((mark) => versionOf(mark) === version) && !isRetried(story, entry.at)) bad ??= entry.at
+      }
+      if (entry.kind !== 'route') continue
+      const next = entry.weights[story.app.canary(version)] ?? 0
+      if (next < weight && entry.by?.startsWith('sluice-retreat.Breach')) breach ??= entry.at
+      if (next > weight && bad !== undefined)
+        found.push({ rule: 'I8', what: `at ${entry.at} ms ${weight} → ${next}, known bad since ${bad} ms` })
+      else if (next > weight && breach !== undefined)
+        found.push({ rule: 'Breach', what: `at ${entry.at} ms ${weight} → ${next}, in breach since ${breach} ms` })
+      weight = next
     }
-    if (entry.kind !== 'route') continue
-    const next = entry.weights[story.canary] ?? 0
-    if (next < weight && entry.by?.startsWith('sluice-retreat.Breach')) breach ??= entry.at
-    if (next > weight && bad !== undefined)
-      found.push({ rule: 'I8', what: `at ${entry.at} ms ${weight} → ${next}, known bad since ${bad} ms` })
-    else if (next > weight && breach !== undefined)
-      found.push({ rule: 'Breach', what: `at ${entry.at} ms ${weight} → ${next}, in breach since ${breach} ms` })
-    weight = next
-  }
-  return found
+    return found
+  })
+}
+
+/** A status that was written before the request was heard still has the mark. */
+function isRetried(story: Story, at: number): boolean {
+  return story.seen.some((entry) => entry.kind === 'request' && entry.verb === 'retry' && entry.at <= at)
 }
 
 /** Neither a restart nor a commit of our own begins anything again. */
-function oneAttempt(story: Story): Violation[] {
-  const attempts = new Set(statusesOf(story).flatMap(({ status }) => (status.attempt ? [status.attempt] : [])))
-  return attempts.size > 1 ? [{ rule: 'I7', what: `${attempts.size} attempts were made of one release` }] : []
+function attemptsOnce(story: Story): Violation[] {
+  const made = new Set(statusesOf(story).flatMap(({ status }) => (status.attempt ? [status.attempt] : []))).size
+  const wanted = story.attempts.length
+  return made > wanted ? [{ rule: 'I7', what: `${made} attempts were made where ${wanted} were wanted` }] : []
 }
 
-/** A gated step is entered with an approved question of its own, and no question opens a gate twice. */
+/** A gated step is entered with an approved question of its own, no question opens a gate twice, and nobody counts twice. */
 function approvedOnce(story: Story): Violation[] {
   return story.gated.flatMap((number): Violation[] => {
     const weight = story.steps[number - 1]
     const raises = raisesOf(story).filter(({ to }) => to === weight)
-    const questions = story.seen.filter((entry) => entry.kind === 'approval' && entry.step === number)
+    const questions = story.seen.filter((entry) => entry.kind === 'approval').filter((entry) => entry.step === number)
     const approved = new Set(
-      questions.flatMap((q) =>
-        q.kind === 'approval' && (q.state === 'Approved' || q.state === 'Consumed') ? [q.name] : [],
-      ),
+      questions.flatMap(({ name, state }) => (state === 'Approved' || state === 'Consumed' ? [name] : [])),
     )
+    const twice = questions.filter(({ decisions }) => decisions > 1)
     if (raises.length > approved.size)
       return [{ rule: 'I11', what: `step ${number} was entered ${raises.length} times on ${approved.size} answers` }]
+    if (twice.length > 0) return [{ rule: 'I11', what: `one person's answer to ${twice[0]?.name} counts twice` }]
     const named = story.commits.filter((c) => c.op && c.approvedBy && c.step === `${number}/${story.steps.length}`)
     return raises.length > 0 && named.length === 0
       ? [{ rule: 'I11', what: `step ${number} was entered, and no commit says who approved it` }]
@@ -174,34 +203,97 @@ function approvedOnce(story: Story): Violation[] {
   })
 }
 
-/** The one end that a release of this content has, whatever happened on the way. */
+/** From the moment a pause is recorded until somebody says resume, nothing is raised. */
+function pausedStands(story: Story): Violation[] {
+  const found: Violation[] = []
+  const raises = raisesOf(story)
+  let since: number | undefined
+  for (const entry of story.seen) {
+    if (entry.kind === 'status') since = entry.status.paused ? (since ?? entry.at) : undefined
+    if (entry.kind === 'request' && entry.verb === 'resume') since = undefined
+    const raise = since === undefined ? undefined : raises.find(({ route }) => route === entry)
+    if (raise)
+      found.push({ rule: 'Pause', what: `at ${entry.at} ms ${raise.from} → ${raise.to}, paused since ${since} ms` })
+  }
+  return found
+}
+
+/** What people ask for is done, once. */
+function requestsOnce(story: Story): Violation[] {
+  const asked = story.seen.filter((entry) => entry.kind === 'request')
+  const answers = statusesOf(story).flatMap(({ status }) => (status.lastRequest ? [status.lastRequest] : []))
+  return asked.flatMap(({ id, verb }): Violation[] => {
+    const mine = answers.filter((answer) => answer.id === id)
+    const times = new Set(mine.map((answer) => answer.at))
+    if (times.size > 1) return [{ rule: 'Request', what: `${verb} was executed ${times.size} times` }]
+    const said = mine[0]
+    return said?.result === 'Done'
+      ? []
+      : [{ rule: 'Request', what: `${verb} was ${said?.result ?? 'never answered'}: ${said?.message ?? ''}` }]
+  })
+}
+
+/** What became of the attempts, as status tells it, oldest first. */
+export function outcomesOf(status: Status['status']): Outcome['result'][] {
+  return (status.history ?? []).map(({ result }) => result).reverse()
+}
+
+/** Whether the attempts came to what they may come to. */
+export function isTold(story: Pick<Story, 'attempts'>, outcomes: readonly Outcome['result'][]): boolean {
+  return (
+    outcomes.length === story.attempts.length &&
+    story.attempts.every(({ ends }, i) => ends.some((end) => end === outcomes[i]))
+  )
+}
+
+/** The version that has everything in the end: the last one that was promoted, or the one of the beginning. */
+export function servingOf(story: Pick<Story, 'attempts' | 'app'>, outcomes: readonly Outcome['result'][]): string {
+  return story.attempts.findLast((_, i) => outcomes[i] === 'Promoted')?.version ?? story.app.stable
+}
+
+const isBad = (result: Outcome['result'] | undefined) => result === 'RolledBack' || result === 'Aborted'
+
+/** The one end that releases of this content have, whatever happened on the way. */
 function rightEnd(story: Story): Violation[] {
-  const { end, stable, canary, steps, git } = story
+  const { app, attempts, steps, git } = story
   const status = statusesOf(story).at(-1)?.status ?? {}
   const live = routesOf(story).at(-1)?.weights ?? {}
-  const good = end === 'Promoted'
-  const weight = good ? (steps.at(-1) ?? 100) : 0
-  const serving = good ? canary : stable
+  const outcomes = outcomesOf(status)
   const wrong: string[] = []
   const expect = (what: string, is: unknown, wanted: unknown) => {
-    if (is !== wanted) wrong.push(`${what} is ${is}, not ${wanted}`)
+    const [a, b] = [JSON.stringify(is), JSON.stringify(wanted)]
+    if (a !== b) wrong.push(`${what}: ${a}, not ${b}`)
   }
-  expect('the outcome', status.lastOutcome?.result, end)
+  if (!isTold(story, outcomes)) wrong.push(`the outcomes are ${outcomes.join(', ') || 'none'}`)
+  const serving = servingOf(story, outcomes)
+  const sorted = (weights: Record<string, number>) => Object.entries(weights).sort(([a], [b]) => (a < b ? -1 : 1))
+  const rest = sorted(app.rest(serving))
   expect('the phase', status.phase, 'Healthy')
-  expect('stable', status.stable?.name, serving)
-  expect(`the live weight of ${canary}`, live[canary], weight)
-  expect(`the weight of ${canary} in Git`, git.weights[canary], weight)
-  expect(`the weight of ${stable} in Git`, git.weights[stable], 100 - weight)
+  expect('stable', status.stable && app.versionOf(status.stable), serving)
+  expect('the live weights', sorted(live), rest)
+  expect('the weights in Git', sorted(git.weights), rest)
   expect('the desired version in Git', git.desired, serving)
-  expect('a commit still owed', status.git?.pending?.length ?? 0, 0)
-  const bad = status.knownBad?.some((mark) => mark.name === canary) ?? false
-  expect('the mark of known bad', bad, end === 'RolledBack')
-  expect('the number of outcomes in status', status.history?.length ?? 0, 1)
-  // Going back to what is desired is no outcome that Git has to be told: it said so itself.
-  const outcomes = story.commits.filter((commit) => outcomeOf(commit) !== undefined)
-  expect('the outcomes in Git', outcomes.map(outcomeOf).join(), end === 'Reverted' ? '' : end)
-  const rises = raisesOf(story).map(({ to }) => to)
-  const way = { Promoted: steps, RolledBack: steps.slice(0, 1), Reverted: steps.slice(0, rises.length) }[end]
-  expect('the way up', rises.join(), way.join())
+  expect('commits still owed', status.git?.pending?.length ?? 0, 0)
+  const bad = attempts.filter(
+    ({ version }, i) =>
+      isBad(outcomes[i]) && !attempts.some((a, j) => a.version === version && outcomes[j] === 'Promoted'),
+  )
+  expect(
+    'known bad',
+    (status.knownBad ?? []).map((mark) => app.versionOf(mark)),
+    bad.map(({ version }) => version),
+  )
+  const told = outcomes.flatMap((result) => (isBad(result) ? ['RolledBack'] : result === 'Promoted' ? [result] : []))
+  expect(
+    'the outcomes in Git',
+    story.commits.flatMap((commit) => outcomeOf(commit) ?? []),
+    told,
+  )
+  for (const canary of canariesOf(story)) {
+    const mine = attempts.filter(({ version }) => app.canary(version) === canary)
+    const rises = raisesOf(story).flatMap((raise) => (raise.canary === canary ? [raise.to] : []))
+    const way = mine.flatMap((attempt) => attempt.way ?? steps.slice(0, rises.length))
+    expect(`the way of ${canary} up`, rises, way)
+  }
   return wrong.map((what) => ({ rule: 'End', what }))
 }

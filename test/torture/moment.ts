@@ -110,14 +110,19 @@ export const goodMoments: Moment[] = [
  * Kills at a moment, twice: first before the write is served, then, when it comes again, before its answer is heard.
  * @returns what was reached so far: 0, 1 or 2 deaths
  */
-export function trapMoment(api: ApiServer, namespace: string, moment: Moment, kill: () => void): () => number {
+export function trapMoment(
+  api: ApiServer,
+  namespace: string,
+  moment: Moment,
+  kill: (when: string) => void,
+): () => number {
   let deaths = 0
   const before = new Map<string, KubeObject>()
   api.admission.addValidating(({ object, oldObject, namespace: where, type, user, dryRun }) => {
     if (deaths > 0 || !object || dryRun || where !== namespace || user.username !== CONTROLLER_USER) return
     if (type.plural !== moment.ref.plural || type.group !== moment.ref.group || !moment.is(object, oldObject)) return
     deaths = 1
-    kill()
+    kill(`${moment.name}, before it is served`)
     throw new ApiError(503, 'ServiceUnavailable', 'the client died on the way')
   })
   api.storage.subscribe(moment.ref, (_, object) => {
@@ -126,7 +131,7 @@ export function trapMoment(api: ApiServer, namespace: string, moment: Moment, ki
     before.set(object.metadata.name, object)
     if (deaths !== 1 || !moment.is(object, last)) return
     deaths = 2
-    kill()
+    kill(`${moment.name}, before it is answered`)
   })
   return () => deaths
 }

@@ -1,26 +1,23 @@
+import { execFile } from 'node:child_process'
 import { join } from 'node:path'
-import { parseAllDocuments } from 'yaml'
+import { promisify } from 'node:util'
 import { listAt, textAt } from '../../src/kube/field.ts'
 import type { KubeObject } from '../../src/kube/object.ts'
 import { systemRuntime as runtime } from '../../src/runtime.ts'
 import { refs, type Scene, type Stage } from '../scenario/stage.ts'
-import { type Violation, violationsOf } from './invariants.ts'
-import { readCommits, type Story, takeNotes, tell, weightsOf } from './story.ts'
+import { subsetsApp } from './app.ts'
+import type { Fleet } from './fleet.ts'
+import { isTold, outcomesOf, servingOf, type Violation, violationsOf } from './invariants.ts'
+import { type Kind, type People, plots } from './plot.ts'
+import { SLACK_APPROVER } from './slack.ts'
+import { readCommits, type Story, takeNotes, tell } from './story.ts'
 
-/**
- * A version that is well, one that answers nothing but errors, one that is well and needs an answer on the way, and one that
- * people take back while it has a little traffic.
- */
-export type Kind = 'good' | 'bad' | 'gated' | 'reverted'
-
-const ends = { good: 'Promoted', gated: 'Promoted', bad: 'RolledBack', reverted: 'Reverted' } as const
-
-/** A release of v2 over v1 in a namespace and a repository of its own. */
+/** A release in a namespace and a repository of its own. */
 export interface Release {
   namespace: string
   scene: Scene
   trouble(what: string): void
-  /** Makes v2 the desired version; and v1 again, when it is to be taken back. */
+  /** Makes the first version the desired one; people do the rest. */
   begin(): Promise<void>
   /** Somebody else pushes something that has nothing to do with it. */
   pushForeign(): Promise<void>
@@ -33,61 +30,38 @@ export interface Release {
   stop(): Promise<void>
 }
 
-export const WEIGHTS = [10, 50, 100]
-const GATED = 2
 const APPROVER = 'user:dana'
 
-/** Sets up the scene, with v1 Healthy; the release has not begun. */
-export async function prepareRelease(stage: Stage, namespace: string, kind: Kind): Promise<Release> {
+/** Sets up the scene, with v1 Healthy; the release has not begun. `random` decides when people do what they do. */
+export async function prepareRelease(
+  stage: Stage,
+  fleet: Pick<Fleet, 'slack' | 'urls' | 'killAll'>,
+  namespace: string,
+  kind: Kind,
+  random: () => number = Math.random,
+): Promise<Release> {
   const { storage } = stage.sandbox.api
+  const { versions, steps, answers, attempts, people: act } = plots[kind]
+  const app = subsetsApp(['v1', ...versions.map(({ name }) => name)])
   const remote = join(stage.dir, `${namespace}.git`)
   const notes = takeNotes(storage, namespace, remote)
   const foreign: string[] = []
-  const approval = { from: [APPROVER], required: 1 }
+  const approval = { from: [APPROVER, SLACK_APPROVER], required: 1 }
   const scene = await stage.scene(namespace, {
     rate: 60,
-    versions: [{ name: 'v1' }, { name: 'v2', behaviour: kind === 'bad' ? { ERROR_RATE: '1' } : {} }],
+    versions: [{ name: 'v1' }, ...versions],
     rollout: {
-      steps: WEIGHTS.map((weight, i) => ({
-        weight,
-        hold: kind === 'reverted' && i === 1 ? '10m' : '1s',
-        ...(kind === 'gated' && i + 1 === GATED ? { approval } : {}),
-      })),
+      steps: steps.map((step, i) => (i + 1 === answers?.step ? { ...step, approval } : step)),
       // Far from what a busy machine does to requests of a version that is well, and enough to convict one that fails.
       analysis: { minRequests: 12, slis: [{ name: 'success-rate', successRate: { objective: 90 } }] },
     },
     git: { interval: '2s' },
   })
-  const unsubscribe = storage.subscribe(refs.approvals, (type, object) => {
-    if (type !== 'DELETED' && object.metadata.namespace === namespace) void approve(object)
-  })
 
-  /** Says yes once to every question, a moment after it was asked. */
-  async function approve(asked: KubeObject): Promise<void> {
-    if (listAt(asked, 'spec', 'decisions').length > 0) return
-    await runtime.sleep(300)
-    const key = { namespace, name: asked.metadata.name }
-    const live = storage.get(refs.approvals, key)
-    if (!live || listAt(live, 'spec', 'decisions').length > 0) return
-    const at = new Date(runtime.now()).toISOString()
-    const decision = { verdict: 'Approve', by: APPROVER, via: 'kubernetes', digest: textAt(live, 'spec', 'digest'), at }
-    storage.patchMerge(refs.approvals, key, { spec: { decisions: [decision] } }, { fieldManager: 'kubectl-sluice' })
-  }
-
-  const end = ends[kind]
-  const promoted = end === 'Promoted'
-  let takenBack: Promise<void> | undefined
-  let stopped = false
-
-  /** As soon as it has traffic, people think better of it. */
-  async function takeBack(): Promise<void> {
-    while (!stopped && scene.weight('v2') === 0) await runtime.sleep(20)
-    let done = false
-    while (!stopped && !done)
-      done = await inTurn(() => scene.desire('v1')).then(
-        () => true,
-        () => false,
-      )
+  const over = new AbortController()
+  const pause = (ms: number) => runtime.sleep(ms, over.signal)
+  async function until(test: () => boolean): Promise<void> {
+    while (!test()) await pause(20)
   }
 
   /** People share one clone: one after the other. */
@@ -98,57 +72,129 @@ export async function prepareRelease(stage: Stage, namespace: string, kind: Kind
     return mine
   }
 
+  let requests = 0
+  const people: People = {
+    until: (test) => until(() => test(scene.status())),
+    weight: (version) => scene.weight(app.canary(version)),
+    async push(subject, edit) {
+      const push = () =>
+        scene.developer.commit(subject, (files) => {
+          const edited = new Map(files)
+          edit(app.edit(edited))
+          return edited
+        })
+      // Whoever lost every race tries once more.
+      while (!(await inTurn(push).then(...yesOrNo))) await pause(100)
+      foreign.push(subject)
+    },
+    async request(verb, details = {}) {
+      const id = `${namespace}-${++requests}`
+      notes.request(verb, id)
+      const annotations = {
+        'sluice.dev/request': JSON.stringify({ id, verb, ...details }),
+        'sluice.dev/requested-by': APPROVER,
+      }
+      const key = { namespace, name: 'my-app' }
+      storage.patchMerge(refs.rollouts, key, { metadata: { annotations } }, { fieldManager: 'kubectl-annotate' })
+      await until(() => scene.status().lastRequest?.id === id)
+    },
+    repair: (version) => scene.behave(version, { 'error-rate': '0' }),
+    hesitate: (ms) => pause(ms * random()),
+  }
+
+  const answering = new Set<string>()
+  const unsubscribe = storage.subscribe(refs.approvals, (type, object) => {
+    if (type === 'DELETED' || object.metadata.namespace !== namespace || answering.has(object.metadata.name)) return
+    answering.add(object.metadata.name)
+    answer(object).catch((error: unknown) => {
+      if (!over.signal.aborted) notes.trouble(`nobody answers: ${error}`)
+    })
+  })
+
+  /** Says yes once to every question, a moment after it was asked. */
+  async function answer({ metadata: { name } }: KubeObject): Promise<void> {
+    const key = { namespace, name }
+    const open = () => {
+      const live = storage.get(refs.approvals, key)
+      const state = textAt(live, 'status', 'state') ?? 'Pending'
+      return live && state === 'Pending' && listAt(live, 'spec', 'decisions').length === 0 ? live : undefined
+    }
+    if (answers?.how === 'WhileDead') fleet.killAll('somebody answered')
+    else await pause(300)
+    for (let asked = open(); asked; asked = open()) {
+      if (answers?.how !== 'Slack') {
+        const digest = textAt(asked, 'spec', 'digest')
+        const at = new Date(runtime.now()).toISOString()
+        const decision = { verdict: 'Approve', by: APPROVER, via: 'kubernetes', digest, at }
+        storage.patchMerge(refs.approvals, key, { spec: { decisions: [decision] } }, { fieldManager: 'kubectl-sluice' })
+        return
+      }
+      const urls = fleet.urls()
+      const url = urls[Math.floor(random() * urls.length)]
+      const heard = url !== undefined && (await fleet.slack.click(asked, url))
+      notes.trouble(heard ? 'clicked in Slack' : 'a click in Slack that nobody took')
+      await pause(heard ? 1_000 : 300)
+    }
+  }
+
+  let acting: Promise<void> = Promise.resolve()
+
   return {
     namespace,
     scene,
     trouble: notes.trouble,
     async begin() {
-      await scene.desire('v2')
-      if (kind === 'reverted') takenBack = takeBack()
+      const [first] = attempts
+      if (first) await people.push(`release ${first.version}`, (files) => files.desire(first.version))
+      acting = (act?.(people) ?? acting).catch((error: unknown) => {
+        if (!over.signal.aborted) notes.trouble(`people stopped: ${error}`)
+      })
     },
     pushForeign: () =>
       inTurn(async () => {
-        const subject = `a change of somebody else, ${foreign.length + 1}`
-        await scene.developer.commit(subject, (files) =>
-          new Map(files).set(`note-${foreign.length}.yaml`, noteOf(foreign.length, namespace)),
-        )
+        const n = foreign.length
+        const subject = `a change of somebody else, ${n + 1}`
+        await scene.developer.commit(subject, (files) => new Map(files).set(`note-${n}.yaml`, noteOf(n, namespace)))
         foreign.push(subject)
       }),
     isOver() {
-      const { phase, lastOutcome, git, step } = scene.status()
-      const weight = scene.weight('v2')
+      const status = scene.status()
+      const { phase, git, step } = status
+      const outcomes = outcomesOf(status)
+      const rest = app.rest(servingOf({ app, attempts }, outcomes))
       return (
         phase === 'Healthy' &&
-        lastOutcome?.result === end &&
+        isTold({ attempts }, outcomes) &&
         git?.committed !== false &&
         (git?.pending ?? []).length === 0 &&
         step?.entering === undefined &&
-        weight === (promoted ? 100 : 0)
+        Object.entries(rest).every(([subset, weight]) => scene.weight(subset) === weight)
       )
     },
     async judge() {
-      const read = async (file: string) => parseAllDocuments(await scene.file(`clusters/test/${file}`))[0]?.toJS()
+      const read = async (file: string): Promise<[string, string]> => {
+        const { stdout } = await promisify(execFile)('git', ['-C', remote, 'show', `main:clusters/test/${file}`])
+        return [file, stdout]
+      }
+      const files = await Promise.all(['virtualservice-my-app.yaml', 'rollout-my-app.yaml'].map(read))
       const story: Story = {
         namespace,
-        stable: 'v1',
-        canary: 'v2',
-        steps: WEIGHTS,
-        gated: kind === 'gated' ? [GATED] : [],
-        end,
+        app,
+        steps: steps.map(({ weight }) => weight),
+        gated: answers ? [answers.step] : [],
+        attempts,
         seen: notes.seen.slice(),
         commits: await readCommits(remote),
         foreign,
-        git: {
-          weights: weightsOf(await read('virtualservice-my-app.yaml')),
-          desired: textAt(await read('rollout-my-app.yaml'), 'spec', 'workload', 'subsets', 'desired') ?? '',
-        },
+        git: app.read(new Map(files)),
       }
       return { violations: violationsOf(story), story }
     },
     text: tell,
     async stop() {
-      stopped = true
-      await takenBack
+      over.abort()
+      await acting
+      await turn
       unsubscribe()
       notes.stop()
       await scene.load?.stop()
@@ -158,6 +204,8 @@ export async function prepareRelease(stage: Stage, namespace: string, kind: Kind
     },
   }
 }
+
+const yesOrNo = [() => true, () => false] as const
 
 function noteOf(n: number, namespace: string): string {
   return `apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: note-${n}\n  namespace: ${namespace}\ndata:\n  note: "${n}"\n`

@@ -4,7 +4,8 @@ import { randomStream } from '../../src/sandbox/mesh/random.ts'
 import { openStage } from '../scenario/stage.ts'
 import { type Fleet, startFleet } from './fleet.ts'
 import type { Violation } from './invariants.ts'
-import { type Kind, prepareRelease, type Release } from './release.ts'
+import type { Kind } from './plot.ts'
+import { prepareRelease, type Release } from './release.ts'
 import { trapEveryLife, trapPush, trapWrite } from './trap.ts'
 import { deaths, disturb, troubles } from './trouble.ts'
 
@@ -21,7 +22,7 @@ export interface RunOptions {
 
 export interface RunResult {
   violations: { namespace: string; violation: Violation }[]
-  kills: number
+  kills: ReadonlyMap<string, number>
   starts: number
   faults: Map<string, number>
   /** Everything that was seen, for the person who has to find out. */
@@ -47,7 +48,9 @@ export async function run(options: RunOptions): Promise<RunResult> {
     }
     const acting = await startFleet({ sandbox, dir, controllers, keepsWork: () => keep() < 0.7, onEvent })
     fleet = acting
-    releases.push(...(await Promise.all(kinds.map((kind, i) => prepareRelease(stage, `${kind}-${i}`, kind)))))
+    const whims = randomStream(seed, 'people')
+    const prepared = kinds.map((kind, i) => prepareRelease(stage, acting, `${kind}-${i}`, kind, whims))
+    releases.push(...(await Promise.all(prepared)))
     const killing = killings[Math.floor(random() * killings.length)]
     const removes: (() => void)[] = []
     if (killing === 'EveryLife') removes.push(trapEveryLife(sandbox.api, acting.killLeader, random))

@@ -10,6 +10,8 @@ import type { KubeObject } from '../../src/kube/object.ts'
 import { systemRuntime as runtime } from '../../src/runtime.ts'
 import type { Storage } from '../../src/sandbox/apiserver/index.ts'
 import { refs } from '../scenario/stage.ts'
+import type { App } from './app.ts'
+import type { Attempt } from './plot.ts'
 
 /** One thing that an onlooker saw, in the order in which it happened. */
 export type Seen =
@@ -25,7 +27,8 @@ export type Seen =
       object: KubeObject
     }
   | { kind: 'status'; at: number; status: RolloutStatus; tip?: string }
-  | { kind: 'approval'; at: number; name: string; step: number; digest: string; state: string }
+  | { kind: 'approval'; at: number; name: string; step: number; state: string; decisions: number }
+  | { kind: 'request'; at: number; verb: string; id: string }
   | { kind: 'trouble'; at: number; what: string }
 
 /** A commit of the branch, and what its trailers say. */
@@ -43,13 +46,13 @@ export interface CommitSeen {
 /** Everything about one rollout that can be seen from outside, and how it should have ended. */
 export interface Story {
   namespace: string
-  stable: string
-  canary: string
+  app: Pick<App, 'stable' | 'canary' | 'rest' | 'versionOf'>
   /** Weights of the steps. */
-  steps: number[]
+  steps: readonly number[]
   /** Steps that need an answer, by number. */
-  gated: number[]
-  end: 'Promoted' | 'RolledBack' | 'Reverted'
+  gated: readonly number[]
+  /** What was to be tried, and what may have become of it. */
+  attempts: readonly Attempt[]
   /** Oldest first. */
   seen: Seen[]
   /** The branch at the end, oldest first. */
@@ -64,6 +67,7 @@ export interface Story {
 export interface Notes {
   seen: Seen[]
   trouble(what: string): void
+  request(verb: string, id: string): void
   stop(): void
 }
 
@@ -101,14 +105,15 @@ export function takeNotes(storage: Storage, namespace: string, remote: string): 
         at: at(),
         name: object.metadata.name,
         step: Number(fieldAt(object, 'spec', 'step')),
-        digest: textAt(object, 'spec', 'digest') ?? '',
         state: textAt(object, 'status', 'state') ?? 'Pending',
+        decisions: listAt(object, 'spec', 'decisions').length,
       })
     }),
   ]
   return {
     seen,
     trouble: (what) => void seen.push({ kind: 'trouble', at: at(), what }),
+    request: (verb, id) => void seen.push({ kind: 'request', at: at(), verb, id }),
     stop() {
       present = false
       for (const stop of stops) stop()
@@ -190,13 +195,15 @@ export function tell(story: Story): string {
         }${retreating ? ` retreating ${retreating.reason}` : ''}${pending?.length ? ` owes ${pending.join(', ')}` : ''}: ${message ?? ''}`
       }
       case 'approval':
-        return `approval ${entry.name} step ${entry.step} ${entry.state}`
+        return `approval ${entry.name} step ${entry.step} ${entry.state}, ${entry.decisions} decisions`
+      case 'request':
+        return `request  ${entry.verb} ${entry.id}`
       case 'trouble':
         return `trouble  ${entry.what}`
     }
   }
   return [
-    `${story.namespace}: ${story.canary} over ${story.stable}, to end ${story.end}`,
+    `${story.namespace}: ${story.attempts.map(({ version, ends }) => `${version} to end ${ends.join(' or ')}`).join(', then ')}`,
     ...story.seen.map((entry) => `${String(entry.at).padStart(7)} ms  ${shown(entry)}`),
     'commits, oldest first:',
     ...story.commits.map((c) => `  ${c.sha.slice(0, 8)} ${c.author}: ${c.subject}${c.op ? ` [${c.op}]` : ''}`),

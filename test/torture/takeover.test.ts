@@ -17,7 +17,7 @@ afterAll(async () => {
 
 describe.concurrent('with two controllers', { timeout: 300_000 }, () => {
   test('the other one goes on mid-step when the leader dies, and the weight never falters', async () => {
-    const release = await prepareRelease(stage, 'dies', 'good')
+    const release = await prepareRelease(stage, fleet, 'dies', 'good')
     await release.begin()
     await release.scene.until('at 10 %', (status) => status.step?.index === 1)
     fleet.killLeader()
@@ -27,7 +27,7 @@ describe.concurrent('with two controllers', { timeout: 300_000 }, () => {
   })
 
   test('a leader that wakes up after its lease has ended does nothing of what it had in mind', async () => {
-    const release = await prepareRelease(stage, 'sleeps', 'gated')
+    const release = await prepareRelease(stage, fleet, 'sleeps', 'gated')
     await release.begin()
     await release.scene.until('about to move', (status) => status.step?.entering?.index === 1)
     fleet.freezeLeader(4_000)
@@ -37,8 +37,8 @@ describe.concurrent('with two controllers', { timeout: 300_000 }, () => {
   })
 
   test('an API server that restarts in the middle delays, and changes nothing', async () => {
-    const good = await prepareRelease(stage, 'restart-good', 'good')
-    const bad = await prepareRelease(stage, 'restart-bad', 'bad')
+    const good = await prepareRelease(stage, fleet, 'restart-good', 'good')
+    const bad = await prepareRelease(stage, fleet, 'restart-bad', 'bad')
     await Promise.all([good.begin(), bad.begin()])
     await bad.scene.until('at 10 %', () => bad.scene.weight('v2') === 10)
     await stage.sandbox.api.restart({ downMs: 1_000 })
@@ -46,7 +46,7 @@ describe.concurrent('with two controllers', { timeout: 300_000 }, () => {
   })
 
   test('a rollback is committed once when Git comes back, though the leader died meanwhile', async () => {
-    const release = await prepareRelease(stage, 'git-down', 'bad')
+    const release = await prepareRelease(stage, fleet, 'git-down', 'bad')
     await release.begin()
     await release.scene.until('at 10 %', () => release.scene.weight('v2') === 10)
     release.scene.remote.faults.down = true
@@ -60,7 +60,7 @@ describe.concurrent('with two controllers', { timeout: 300_000 }, () => {
   })
 
   test('a retreat whose maker died before it was recorded is finished, though Prometheus is down by then', async () => {
-    const release = await prepareRelease(stage, 'blind', 'bad')
+    const release = await prepareRelease(stage, fleet, 'blind', 'bad')
     const { faults } = stage.sandbox.prometheus
     const deaths = trapMoment(stage.sandbox.api, 'blind', weightSet(10, 0), () => {
       fleet.killAll()

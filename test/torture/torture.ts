@@ -3,11 +3,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { systemRuntime as runtime } from '../../src/runtime.ts'
-import type { Kind } from './release.ts'
+import { randomStream } from '../../src/sandbox/mesh/random.ts'
+import { type Kind, kinds } from './plot.ts'
 import { run } from './run.ts'
 
 /**
- * `npm run torture -- [--seed N] [--minutes M] [--controllers 1|2]`: runs with rising seeds until the time is up. Exits with 1 when
+ * `npm run torture -- [--seed N] [--minutes M] [--controllers N]`: runs with rising seeds until the time is up. Exits with 1 when
  * an invariant was violated; the run's whole story is in the file that is named then. The seed decides what goes wrong and in which
  * order; processes and sockets keep their own time, so a seed repeats the kind of a run and not each of its instants.
  */
@@ -21,9 +22,12 @@ const { values } = parseArgs({
 const first = numberOf('seed', 0)
 const endsAt = runtime.monotonic() + numberOf('minutes', 0) * 60_000
 const fixed = values.controllers === undefined ? undefined : numberOf('controllers', 1)
-const kinds: Kind[] = ['bad', 'good', 'gated', 'reverted']
+/** Releases side by side in one run. */
+const RELEASES = 5
 
-const total = { runs: 0, releases: 0, kills: 0, starts: 0, violations: 0 }
+const total = { runs: 0, releases: 0, kills: 0, faults: 0, starts: 0, violations: 0 }
+const releases = new Map<string, number>()
+const kills = new Map<string, number>()
 const faults = new Map<string, number>()
 const say = (line: string) => void process.stdout.write(`${line}\n`)
 
@@ -32,16 +36,21 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => 
 
 for (let seed = first; seed === first || runtime.monotonic() < endsAt; seed++) {
   const controllers = fixed ?? 1 + (seed % 2)
-  const result = await run({ seed, controllers, kinds, disturbMs: 30_000, patienceMs: 120_000 })
+  const chosen = choose(seed)
+  const result = await run({ seed, controllers, kinds: chosen, disturbMs: 30_000, patienceMs: 120_000 })
+  const killed = sum(result.kills)
+  const disturbed = sum(result.faults)
   total.runs++
-  total.releases += kinds.length
-  total.kills += result.kills
+  total.releases += chosen.length
+  total.kills += killed
+  total.faults += disturbed
   total.starts += result.starts
   total.violations += result.violations.length
-  for (const [name, count] of result.faults) faults.set(name, (faults.get(name) ?? 0) + count)
-  const disturbed = [...result.faults.values()].reduce((sum, count) => sum + count, 0)
+  for (const kind of chosen) add(releases, kind, 1)
+  for (const [name, count] of result.kills) add(kills, name, count)
+  for (const [name, count] of result.faults) add(faults, name, count)
   say(
-    `seed ${seed}, ${controllers} controller${controllers > 1 ? 's' : ''}: ${result.kills} kills, ${disturbed} faults, ${result.violations.length} violations`,
+    `seed ${seed}, ${controllers} controller${controllers > 1 ? 's' : ''}: ${killed} kills, ${disturbed} faults, ${result.violations.length} violations; ${chosen.join(', ')}`,
   )
   if (result.violations.length === 0) continue
   for (const { namespace, violation } of result.violations) say(`  ${violation.rule} ${namespace}: ${violation.what}`)
@@ -51,13 +60,35 @@ for (let seed = first; seed === first || runtime.monotonic() < endsAt; seed++) {
   say(`  the whole story: ${file}`)
 }
 
-say('')
-for (const [what, count] of Object.entries(total)) say(`${what.padEnd(44)} ${count}`)
-for (const [name, count] of [...faults].sort(([a], [b]) => (a < b ? -1 : 1))) say(`${name.padEnd(44)} ${count}`)
+table('in all', new Map(Object.entries(total)))
+table('releases', releases)
+table('kills, by what was being done', kills)
+table('faults', faults)
 process.exitCode = total.violations > 0 ? 1 : 0
 
 function numberOf(name: 'seed' | 'minutes' | 'controllers', least: number): number {
   const value = Number(values[name])
   if (!(value >= least)) throw new RangeError(`--${name} must be a number from ${least} up, not "${values[name]}"`)
   return value
+}
+
+/** Which releases a seed plays: no two alike, and all kinds as often in the long run. */
+function choose(seed: number): Kind[] {
+  const random = randomStream(seed, 'kinds')
+  const drawn = kinds.map((kind) => ({ kind, lot: random() })).sort((a, b) => a.lot - b.lot)
+  return drawn.slice(0, RELEASES).map(({ kind }) => kind)
+}
+
+function add(counts: Map<string, number>, name: string, count: number): void {
+  counts.set(name, (counts.get(name) ?? 0) + count)
+}
+
+function sum(counts: ReadonlyMap<string, number>): number {
+  return [...counts.values()].reduce((all, count) => all + count, 0)
+}
+
+function table(title: string, counts: ReadonlyMap<string, number>): void {
+  say(`\n${title}`)
+  for (const [name, count] of [...counts].sort(([a], [b]) => (title === 'in all' ? 0 : a < b ? -1 : 1)))
+    say(`  ${name.padEnd(76)} ${count}`)
 }

@@ -12,8 +12,19 @@ export interface Boundary {
 
 const writes = new Set(['create', 'update', 'patch', 'delete'])
 
+/** The name of a boundary: `patch virtualservices, before it is served`. */
+function nameOf({ verb, resource, subresource }: FaultTarget, when: Boundary['when']): string {
+  const what = subresource ? `${resource}/${subresource}` : resource
+  return `${verb} ${what}, ${when === 'Before' ? 'before it is served' : 'before it is answered'}`
+}
+
 /** Kills at the n-th write that a controller sends about a namespace, whatever it is, until it is removed. */
-export function trapWrite(api: ApiServer, namespace: string, { n, when }: Boundary, kill: () => void): () => void {
+export function trapWrite(
+  api: ApiServer,
+  namespace: string,
+  { n, when }: Boundary,
+  kill: (when: string) => void,
+): () => void {
   let seen = 0
   const after = when === 'After'
   let waiting: FaultTarget | undefined
@@ -21,7 +32,7 @@ export function trapWrite(api: ApiServer, namespace: string, { n, when }: Bounda
     if (target.namespace !== namespace || !writes.has(target.verb)) return false
     if (++seen !== n) return false
     if (after) waiting = target
-    else kill()
+    else kill(nameOf(target, when))
     return true
   }
   const removeFault = api.faults.add({
@@ -31,8 +42,8 @@ export function trapWrite(api: ApiServer, namespace: string, { n, when }: Bounda
   })
   const removeListener = api.onRequest((record) => {
     if (!waiting || record.path !== waiting.path || record.verb !== waiting.verb) return
+    kill(nameOf(waiting, when))
     waiting = undefined
-    kill()
   })
   return () => {
     removeFault()
@@ -41,7 +52,7 @@ export function trapWrite(api: ApiServer, namespace: string, { n, when }: Bounda
 }
 
 /** Kills at a random one of the first writes that each process makes, until it is removed; leases are not counted. */
-export function trapEveryLife(api: ApiServer, kill: () => void, random: () => number): () => void {
+export function trapEveryLife(api: ApiServer, kill: (when: string) => void, random: () => number): () => void {
   const draw = () => 1 + Math.floor(random() * 14)
   let left = draw()
   let waiting: FaultTarget | undefined
@@ -50,9 +61,9 @@ export function trapEveryLife(api: ApiServer, kill: () => void, random: () => nu
     left--
     return left === 0
   }
-  const dies = () => {
+  const dies = (target: FaultTarget, when: Boundary['when']) => {
     left = draw()
-    kill()
+    kill(nameOf(target, when))
   }
   const removeFault = api.faults.add({
     user: CONTROLLER_USER,
@@ -61,7 +72,7 @@ export function trapEveryLife(api: ApiServer, kill: () => void, random: () => nu
       if (!meets(target)) return false
       if (random() < 0.5) {
         // On its way, and never served: the client is dead before the server reads on.
-        dies()
+        dies(target, 'Before')
         throw new Error('the client died on the way')
       }
       waiting = target
@@ -70,8 +81,8 @@ export function trapEveryLife(api: ApiServer, kill: () => void, random: () => nu
   })
   const removeListener = api.onRequest((record) => {
     if (!waiting || record.path !== waiting.path || record.verb !== waiting.verb) return
+    dies(waiting, 'After')
     waiting = undefined
-    dies()
   })
   return () => {
     removeFault()
@@ -91,6 +102,7 @@ export function trapPush(remote: string, pidFile: string, n: number, when: reado
 [ -n "$REMOTE_USER" ] || exit 0
 echo x >> pushes-${each}
 [ "$(wc -l < pushes-${each})" -eq ${n} ] || exit 0
+echo 'push, ${each === 'Before' ? 'before the branch moves' : 'before it is answered'}' > '${pidFile}.why'
 kill -9 $(cat '${pidFile}')
 ${each === 'Before' ? 'exit 1' : ''}
 `

@@ -6,6 +6,7 @@ import { CONTROLLER_USER } from '../../src/sandbox/sandbox.ts'
 import type { Stage } from '../scenario/stage.ts'
 import type { Fleet } from './fleet.ts'
 import type { Release } from './release.ts'
+import type { Slack } from './slack.ts'
 
 /** What disturbances act upon. */
 export interface Scenery {
@@ -52,7 +53,7 @@ function prometheus(name: string, faults: Partial<FaultState>): Trouble {
   }
 }
 
-function git(name: string, set: (release: Release) => unknown): Trouble {
+function git(name: string, set: (release: Release) => unknown, afterwards?: (release: Release) => unknown): Trouble {
   return {
     name: `Git: ${name}`,
     share: 0.7,
@@ -60,7 +61,21 @@ function git(name: string, set: (release: Release) => unknown): Trouble {
       const release = releases[Math.floor(random() * releases.length)]
       if (!release) return undefined
       set(release)
-      return () => release.scene.remote.faults.clear()
+      return () => {
+        release.scene.remote.faults.clear()
+        return afterwards?.(release)
+      }
+    },
+  }
+}
+
+function slack(name: string, fault: Parameters<Slack['break']>[0]): Trouble {
+  return {
+    name: `Slack: ${name}`,
+    share: 0.5,
+    begin({ fleet }) {
+      fleet.slack.break(fault)
+      return () => fleet.slack.mend()
     },
   }
 }
@@ -74,6 +89,7 @@ export const troubles: readonly Trouble[] = [
   api('writes whose answers are lost', { resetAfter: true, probability: 0.5 }),
   api('a stalled write', { stall: true, count: 1 }),
   api('slow', { latencyMs: 400 }, false),
+  api('slow writes', { latencyMs: 1_500 }),
   {
     name: 'API server: 410, and all watches dropped',
     share: 1,
@@ -107,6 +123,7 @@ export const troubles: readonly Trouble[] = [
   prometheus('reset', { outage: 'reset' }),
   prometheus('500', { status: 500 }),
   prometheus('a login page', { html: true }),
+  prometheus('garbage', { garbage: true }),
   prometheus('stalled', { stalled: true }),
   prometheus('slow', { latencyMs: 1_500 }),
   prometheus('NaN', { answers: 'nan' }),
@@ -115,8 +132,18 @@ export const troubles: readonly Trouble[] = [
   prometheus('no scrapes', { stale: true }),
   git('down', ({ scene }) => Object.assign(scene.remote.faults, { down: true })),
   git('slow', ({ scene }) => Object.assign(scene.remote.faults, { delayMs: 700 })),
+  git('never answers', ({ scene }) => Object.assign(scene.remote.faults, { delayMs: Number.POSITIVE_INFINITY })),
+  // A refusal is not asked again until the branch has moved.
+  git(
+    'refuses pushes',
+    ({ scene }) => Object.assign(scene.remote.faults, { rejectPush: 'GH006: Protected branch update failed' }),
+    (release) => release.pushForeign().catch(() => undefined),
+  ),
   git('500', ({ scene }) => Object.assign(scene.remote.faults, { status: 500 })),
   git('answers to pushes are lost', ({ scene }) => Object.assign(scene.remote.faults, { loseAnswers: 1 })),
+  slack('down', { status: 503 }),
+  slack('rate limited', { status: 429, retryAfter: '1' }),
+  slack('never answers', { hang: true }),
   {
     name: 'Git: other people push',
     share: 2,
@@ -133,7 +160,7 @@ export const deaths: readonly Trouble[] = [
     name: 'controller: killed',
     share: 3,
     begin({ fleet }) {
-      fleet.killLeader()
+      fleet.killLeader('at a random instant')
       return undefined
     },
   },
@@ -141,7 +168,7 @@ export const deaths: readonly Trouble[] = [
     name: 'controller: all killed',
     share: 1,
     begin({ fleet }) {
-      fleet.killAll()
+      fleet.killAll('all at a random instant')
       return undefined
     },
   },

@@ -8,6 +8,8 @@ export interface FaultState {
   status: number | undefined
   /** Every API request is answered 200 with an HTML page, as a login proxy does. */
   html: boolean
+  /** Every API request is answered 200 with JSON that breaks off in the middle. */
+  garbage: boolean
   /** The answer starts and never ends. */
   stalled: boolean
   /** What queries answer instead of the truth. */
@@ -23,6 +25,7 @@ export const noFaults: FaultState = {
   latencyMs: 0,
   status: undefined,
   html: false,
+  garbage: false,
   stalled: false,
   answers: undefined,
   stale: false,

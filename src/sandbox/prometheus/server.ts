@@ -59,6 +59,10 @@ export async function startPrometheus(options: PrometheusOptions): Promise<Sandb
     if (state.latencyMs > 0) await runtime.sleep(state.latencyMs)
     if (state.html)
       return new Response('<html><body>Sign in</body></html>', { headers: { 'content-type': 'text/html' } })
+    if (state.garbage)
+      return new Response('{"status":"success","data":{"resultType":"vec', {
+        headers: { 'content-type': 'application/json' },
+      })
     return state.status === undefined ? api.fetch(request) : failure(state.status)
   })
 
