@@ -24,6 +24,9 @@ export interface SandboxOptions {
   propagationMs?: number
   /** Authorize requests by the stored RBAC objects. */
   rbac?: boolean
+  /** How often autoscalers look, and the first delay before a crashed container starts again; as in Kubernetes unless told. */
+  hpaIntervalMs?: number
+  crashBackOffMs?: number
 }
 
 /** A cluster in one process, over real HTTP on loopback. */
@@ -62,7 +65,15 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
         { group: 'apiextensions.k8s.io', plural: 'customresourcedefinitions' },
         crdOf(kind) as unknown as KubeObject,
       )
-    const cluster = startCluster({ storage: api.storage, runtime, seed })
+    const { hpaIntervalMs, crashBackOffMs } = options
+    const cluster = startCluster({
+      storage: api.storage,
+      admission: api.admission,
+      runtime,
+      seed,
+      ...(hpaIntervalMs === undefined ? {} : { hpaIntervalMs }),
+      ...(crashBackOffMs === undefined ? {} : { crashBackOffMs }),
+    })
     stops.push(() => cluster.stop())
     const mesh = await startMesh({ storage: api.storage, cluster, runtime, seed, propagationMs })
     stops.push(() => mesh.stop())

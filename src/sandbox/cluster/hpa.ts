@@ -24,7 +24,8 @@ const TOLERANCE = 0.1
 /**
  * A HorizontalPodAutoscaler on average resource utilization of a Deployment: the wanted replicas are the ratio of usage to target times
  * every ready pod that the Deployment's selector matches (whoever owns it), within minReplicas and maxReplicas. What a pod uses is its
- * SANDBOX_CPU_UTILIZATION. Without stabilization windows or scaling policies. An HPA of a Deployment with 0 replicas is off.
+ * SANDBOX_CPU_UTILIZATION. Without stabilization windows or scaling policies. An HPA of a Deployment with 0 replicas is off. Pods that the
+ * targets of several HPAs select make those ambiguous: they keep to their bounds, and scale by nothing.
  */
 export function startHpaController(storage: Storage, runtime: Runtime, intervalMs: number): Loop {
   const loop = createLoop(runtime, sync)
@@ -48,7 +49,8 @@ export function startHpaController(storage: Storage, runtime: Runtime, intervalM
       save(hpa, { current, desired: 0 }, { status: 'True', reason: 'SucceededGetScale', message })
       return intervalMs
     }
-    const usage = usageOf(deployment, hpa)
+    const rivals = rivalsOf(deployment, hpa)
+    const usage = rivals.length > 0 ? undefined : usageOf(deployment, hpa)
     const least = hpa.spec.minReplicas ?? 1
     const proposed = usage ? proposal(usage, current) : current
     const desired = Math.min(hpa.spec.maxReplicas, Math.max(least, proposed))
@@ -56,8 +58,26 @@ export function startHpaController(storage: Storage, runtime: Runtime, intervalM
       storage.patchMerge(DEPLOYMENTS, { namespace, name }, { spec: { replicas: desired } })
     }
     const message = "the HPA controller was able to get the target's current scale"
-    save(hpa, { current, desired, usage }, { status: 'True', reason: 'SucceededGetScale', message })
+    save(hpa, { current, desired, usage, rivals }, { status: 'True', reason: 'SucceededGetScale', message })
     return intervalMs
+  }
+
+  /** The HPAs, this one included, whose targets select pods that this one's target selects; none when they are all its own. */
+  function rivalsOf(deployment: Deployment, hpa: Hpa): string[] {
+    const { namespace } = hpa.metadata
+    const mine = storage
+      .list(PODS, { namespace })
+      .filter(({ metadata }) => selects(deployment.spec.selector, metadata.labels))
+    const others = storage
+      .list(HPAS, { namespace })
+      .map((object) => view<Hpa>(object))
+      .filter(({ metadata, spec }) => {
+        if (metadata.name === hpa.metadata.name || spec.scaleTargetRef.kind !== 'Deployment') return false
+        const target = storage.get(DEPLOYMENTS, { namespace, name: spec.scaleTargetRef.name })
+        const selector = target && view<Deployment>(target).spec.selector
+        return mine.some((pod) => selects(selector, pod.metadata.labels))
+      })
+    return others.length === 0 ? [] : [hpa, ...others].map(({ metadata }) => `${namespace}/${metadata.name}`).sort()
   }
 
   function usageOf(deployment: Deployment, hpa: Hpa) {
@@ -78,19 +98,23 @@ export function startHpaController(storage: Storage, runtime: Runtime, intervalM
 
   function save(
     hpa: Hpa,
-    scale: { current: number; desired: number; usage?: ReturnType<typeof usageOf> } | undefined,
-    able: { status: string; reason: string; message: string },
+    scale:
+      | { current: number; desired: number; usage?: ReturnType<typeof usageOf>; rivals?: readonly string[] }
+      | undefined,
+    able: Omit<HpaCondition, 'type'>,
   ): void {
-    const before = (hpa.status.conditions ?? []) as { type: string; status: string; lastTransitionTime?: string }[]
-    const known = before.find(({ type, status }) => type === 'AbleToScale' && status === able.status)
-    const lastTransitionTime = known?.lastTransitionTime ?? timestampOf(runtime.now())
+    const before = (hpa.status.conditions ?? []) as HpaCondition[]
+    const conditions = [{ type: 'AbleToScale', ...able }, ...activity(scale)].map((condition) => {
+      const known = before.find(({ type, status }) => type === condition.type && status === condition.status)
+      return { ...condition, lastTransitionTime: known?.lastTransitionTime ?? timestampOf(runtime.now()) }
+    })
     const status = {
       ...hpa.status,
       observedGeneration: hpa.metadata.generation,
       currentReplicas: scale?.current ?? 0,
       desiredReplicas: scale?.desired ?? 0,
       ...(scale?.usage ? { currentMetrics: [metricStatus(scale.usage)] } : {}),
-      conditions: [{ type: 'AbleToScale', ...able, lastTransitionTime }],
+      conditions,
     }
     if (!isDeepStrictEqual(withoutUndefined(status), hpa.status)) storage.updateStatus(HPAS, { ...hpa, status })
   }
@@ -102,6 +126,33 @@ export function startHpaController(storage: Storage, runtime: Runtime, intervalM
       loop.stop()
     },
   }
+}
+
+interface HpaCondition {
+  type: string
+  status: string
+  reason: string
+  message: string
+  lastTransitionTime?: string
+}
+
+/** Whether metrics decide: with pods that several HPAs claim, or with nothing measured, they do not. */
+function activity(
+  scale: { current: number; usage?: { name: string } | undefined; rivals?: readonly string[] } | undefined,
+): HpaCondition[] {
+  const type = 'ScalingActive'
+  if (!scale) return []
+  if (scale.rivals && scale.rivals.length > 0) {
+    const message = `pods by selector are controlled by multiple HPAs: [${scale.rivals.join(' ')}]`
+    return [{ type, status: 'False', reason: 'AmbiguousSelector', message }]
+  }
+  if (scale.current === 0) {
+    const message = 'scaling is disabled since the replica count of the target is zero'
+    return [{ type, status: 'False', reason: 'ScalingDisabled', message }]
+  }
+  if (!scale.usage) return []
+  const message = `the HPA was able to successfully calculate a replica count from ${scale.usage.name} resource utilization (percentage of request)`
+  return [{ type, status: 'True', reason: 'ValidMetricFound', message }]
 }
 
 function proposal(usage: { ratio: number; pods: number }, current: number): number {

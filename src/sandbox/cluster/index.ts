@@ -1,9 +1,11 @@
 import type { Runtime } from '../../runtime.ts'
+import type { Admission } from '../apiserver/admission.ts'
 import type { Storage } from '../apiserver/storage.ts'
 import { startDeploymentController } from './deployment/controller.ts'
 import { startEndpointsController } from './endpoints.ts'
 import { startHpaController } from './hpa.ts'
 import { type RunningPod, startKubelet } from './kubelet/kubelet.ts'
+import { startQuotas } from './quota.ts'
 import { startReplicaSetController } from './replica-set.ts'
 
 export type { RunningPod } from './kubelet/kubelet.ts'
@@ -11,6 +13,8 @@ export type { Sidecar } from './kubelet/pod-server.ts'
 
 export interface ClusterOptions {
   storage: Storage
+  /** Where pods beyond a ResourceQuota are refused; without it quotas mean nothing. */
+  admission?: Admission
   runtime: Runtime
   /** Repeats what pods draw; 1 unless told. */
   seed?: number
@@ -44,6 +48,7 @@ export function startCluster(options: ClusterOptions): ClusterRuntime {
     startReplicaSetController(storage, runtime),
     startEndpointsController(storage, runtime),
     startHpaController(storage, runtime, hpaIntervalMs),
+    ...(options.admission ? [startQuotas(storage, options.admission, runtime)] : []),
   ]
   return {
     onPod: (handler) => kubelet.onPod(handler),

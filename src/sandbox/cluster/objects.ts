@@ -9,6 +9,8 @@ export const ENDPOINTS = { group: '', plural: 'endpoints' }
 export const ENDPOINT_SLICES = { group: 'discovery.k8s.io', plural: 'endpointslices' }
 export const HPAS = { group: 'autoscaling', plural: 'horizontalpodautoscalers' }
 
+export const RESOURCE_QUOTAS = { group: '', plural: 'resourcequotas' }
+
 export type Labels = Record<string, string>
 
 export interface LabelSelector {
@@ -39,6 +41,7 @@ export interface Container {
   env?: { name: string; value?: string }[]
   ports?: { name?: string; containerPort: number }[]
   readinessProbe?: HttpGetProbe
+  resources?: { requests?: Record<string, string | number>; limits?: Record<string, string | number> }
 }
 
 export interface PodTemplate {
@@ -125,7 +128,13 @@ export interface PodStatus {
 }
 
 export interface Pod extends KubeObject {
-  spec: { containers: Container[]; nodeName?: string; terminationGracePeriodSeconds?: number; [field: string]: unknown }
+  spec: {
+    containers: Container[]
+    nodeName?: string
+    nodeSelector?: Labels
+    terminationGracePeriodSeconds?: number
+    [field: string]: unknown
+  }
   status: PodStatus
 }
 
@@ -149,6 +158,11 @@ export interface EndpointSlice extends KubeObject {
     nodeName?: string
   }[]
   ports?: { name?: string; port?: number; protocol?: string; appProtocol?: string }[]
+}
+
+export interface ResourceQuota extends KubeObject {
+  spec: { hard?: Record<string, string | number> }
+  status: { hard?: Record<string, string | number>; used?: Record<string, string> }
 }
 
 export interface Hpa extends KubeObject {

@@ -73,7 +73,7 @@ export function startReplicaSetController(storage: Storage, runtime: Runtime): L
       try {
         storage.create(PODS, podOf(set))
       } catch (cause) {
-        return new Error(`pods of ${keyOf(set)} cannot be created: ${(cause as Error).message}`, { cause })
+        return cause instanceof Error ? cause : new Error(String(cause))
       }
     }
     if (missing < 0) {

@@ -10,6 +10,7 @@ import {
   isPodReady,
   PODS,
   type Pod,
+  REPLICA_SETS,
   SERVICES,
   view,
 } from '../../../src/sandbox/cluster/objects.ts'
@@ -100,6 +101,37 @@ describe('a pod', () => {
     ])
   })
 
+  test('that no node takes says why, stays pending, and runs as soon as one does', async () => {
+    create({ name: 'checkout', replicas: 1, env: { SANDBOX_UNSCHEDULABLE: 'true' } })
+    const scheduled = () => pods()[0]?.status.conditions?.find(({ type }) => type === 'PodScheduled')
+    await eventually(() => scheduled()?.reason === 'Unschedulable')
+    expect(scheduled()?.message).toMatch(/^0\/1 nodes are available: 1 node\(s\) were unschedulable\. /)
+    expect(pods()[0]?.status).toMatchObject({ phase: 'Pending' })
+    expect(pods()[0]?.status.containerStatuses).toBeUndefined()
+    expect(warnings().map(([reason]) => reason)).toEqual(['FailedScheduling'])
+    const annotations = { 'sandbox.sluice.dev/unschedulable': 'false' }
+    storage.patchMerge(PODS, pods()[0]!.metadata, { metadata: { annotations } })
+    expect((await readyPod()).spec.nodeName).toBe('sandbox')
+  })
+
+  test('that asks for more than the node has, or for another node, is not scheduled, and can be deleted', async () => {
+    create({ name: 'large', replicas: 1, container: { resources: { requests: { cpu: '65' } } } })
+    const other = deployment({ name: 'other', replicas: 1 }) as unknown as Deployment
+    other.spec.template.spec.nodeSelector = { disk: 'ssd' }
+    storage.create(DEPLOYMENTS, other)
+    const why = () =>
+      pods()
+        .map((pod) => pod.status.conditions?.find(({ type }) => type === 'PodScheduled')?.message ?? '')
+        .sort()
+    await eventually(() => why().filter((message) => message !== '').length === 2)
+    expect(why()[1]).toContain("1 node(s) didn't match Pod's node affinity/selector")
+    expect(why()[0]).toContain('1 Insufficient cpu')
+    for (const name of ['large', 'other']) storage.remove(DEPLOYMENTS, { namespace: 'shop', name })
+    for (const set of storage.list(REPLICA_SETS)) storage.remove(REPLICA_SETS, set.metadata)
+    for (const pod of pods()) storage.remove(PODS, pod.metadata)
+    await eventually(() => pods().length === 0)
+  })
+
   test('that crashes is restarted once at once, then backs off', async () => {
     create({ name: 'checkout', replicas: 1, env: { SANDBOX_CRASH_AFTER_MS: '20' } })
     const crashed = await eventually(() => {
@@ -179,4 +211,57 @@ test('an autoscaler multiplies its ratio by every ready pod the selector matches
   )
   await eventually(() => view<Deployment>(storage.list(DEPLOYMENTS)[0]!).spec.replicas === 4)
   await eventually(() => pods().filter(isPodReady).length === 4)
+})
+
+const HPAS = { group: 'autoscaling', plural: 'horizontalpodautoscalers' }
+
+function autoscale(name: string, minReplicas: number): void {
+  storage.create(HPAS, {
+    apiVersion: 'autoscaling/v2',
+    kind: 'HorizontalPodAutoscaler',
+    metadata: { name, namespace: 'shop' },
+    spec: {
+      minReplicas,
+      maxReplicas: 9,
+      scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name },
+      metrics: [
+        { type: 'Resource', resource: { name: 'cpu', target: { type: 'Utilization', averageUtilization: 10 } } },
+      ],
+    },
+  })
+}
+
+test('two autoscalers whose targets select the same pods scale by no metric, and say so', async () => {
+  create({ name: 'checkout', replicas: 1, labels: { app: 'checkout' }, env: { SANDBOX_CPU_UTILIZATION: '90' } })
+  create({ name: 'checkout-canary', replicas: 1, labels: { app: 'checkout', track: 'canary' } })
+  await eventually(() => pods().filter(isPodReady).length === 2)
+  autoscale('checkout-canary', 2)
+  autoscale('checkout', 1)
+  const active = (name: string) =>
+    (storage.get(HPAS, { namespace: 'shop', name })?.status as Deployment['status'] | undefined)?.conditions?.find(
+      ({ type }) => type === 'ScalingActive',
+    )
+  for (const name of ['checkout', 'checkout-canary'])
+    expect(await eventually(() => active(name)?.reason === 'AmbiguousSelector' && active(name))).toMatchObject({
+      status: 'False',
+      message: 'pods by selector are controlled by multiple HPAs: [shop/checkout shop/checkout-canary]',
+    })
+  const wanted = (name: string) =>
+    view<Deployment>(storage.get(DEPLOYMENTS, { namespace: 'shop', name })!).spec.replicas
+  await eventually(() => wanted('checkout-canary') === 2)
+  expect(wanted('checkout')).toBe(1)
+})
+
+test('Deployments with overlapping selectors each keep to their own pods', async () => {
+  create({ name: 'checkout', replicas: 2, labels: { app: 'checkout' } })
+  await eventually(() => pods().filter(isPodReady).length === 2)
+  create({ name: 'checkout-canary', replicas: 1, labels: { app: 'checkout', track: 'canary' } })
+  await eventually(() => pods().filter(isPodReady).length === 3)
+  storage.patchMerge(DEPLOYMENTS, { namespace: 'shop', name: 'checkout' }, { spec: { replicas: 1 } })
+  await eventually(() => pods().length === 2)
+  expect(pods().filter(({ metadata }) => metadata.labels?.track === 'canary')).toHaveLength(1)
+  const of = (name: string) => view<Deployment>(storage.get(DEPLOYMENTS, { namespace: 'shop', name })!)
+  await eventually(() => of('checkout').status.replicas === 1)
+  expect(of('checkout').status).toMatchObject({ replicas: 1, readyReplicas: 1, updatedReplicas: 1 })
+  expect(of('checkout-canary').status).toMatchObject({ replicas: 1, readyReplicas: 1 })
 })

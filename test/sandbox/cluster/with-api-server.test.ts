@@ -8,7 +8,15 @@ import { stringify } from 'yaml'
 import { systemRuntime } from '../../../src/runtime.ts'
 import { type ApiServer, startApiServer } from '../../../src/sandbox/apiserver/index.ts'
 import { type ClusterRuntime, startCluster } from '../../../src/sandbox/cluster/index.ts'
-import { DEPLOYMENTS, isPodReady, PODS, type Pod, REPLICA_SETS, view } from '../../../src/sandbox/cluster/objects.ts'
+import {
+  DEPLOYMENTS,
+  type Deployment,
+  isPodReady,
+  PODS,
+  type Pod,
+  REPLICA_SETS,
+  view,
+} from '../../../src/sandbox/cluster/objects.ts'
 import { type Mesh, startLoad, startMesh } from '../../../src/sandbox/mesh/index.ts'
 import { deployment, eventually, service, VIRTUAL_SERVICES } from './world.ts'
 
@@ -28,7 +36,12 @@ const errors: Error[] = []
 beforeAll(async () => {
   api = await startApiServer()
   const { storage } = api
-  cluster = startCluster({ storage, runtime: systemRuntime, onError: (error) => errors.push(error) })
+  cluster = startCluster({
+    storage,
+    admission: api.admission,
+    runtime: systemRuntime,
+    onError: (error) => errors.push(error),
+  })
   mesh = await startMesh({ storage, cluster, runtime: systemRuntime, propagationMs: 0 })
   folder = await mkdtemp(join(tmpdir(), 'cluster-'))
   await writeFile(join(folder, 'kubeconfig'), api.kubeconfig())
@@ -88,6 +101,22 @@ test.skipIf(!hasKubectl)('kubectl rolls out, waits, pauses, scales, undoes and d
   await kubectl('scale', 'deployment/checkout', '--replicas=3')
   await kubectl('wait', '--for=jsonpath={.status.readyReplicas}=3', 'deployment/checkout', '--timeout=20s')
   expect(pods().every((pod) => pod.spec.containers[0]?.image.endsWith(':1'))).toBe(true)
+  await expect(kubectl('rollout', 'undo', 'deployment/checkout')).rejects.toThrow('cannot rollback a paused deployment')
+  const before = pods().map(({ metadata }) => metadata.name)
+  await kubectl('rollout', 'restart', 'deployment/checkout').catch((error: Error) =>
+    expect(error.message).toContain("can't restart paused deployment"),
+  )
+  expect(pods().map(({ metadata }) => metadata.name)).toEqual(before)
+  await kubectl('rollout', 'resume', 'deployment/checkout')
+  expect(await kubectl('rollout', 'status', 'deployment/checkout', '--timeout=20s')).toContain(
+    'successfully rolled out',
+  )
+  await eventually(() => pods().every((pod) => pod.spec.containers[0]?.image.endsWith(':3')))
+  await kubectl('rollout', 'restart', 'deployment/checkout')
+  expect(await kubectl('rollout', 'status', 'deployment/checkout', '--timeout=20s')).toContain(
+    'successfully rolled out',
+  )
+  await eventually(() => pods().every(({ metadata }) => !before.includes(metadata.name)))
   await kubectl('delete', 'deployment/checkout', '--wait=true', '--timeout=20s')
   await eventually(() => api.storage.list(REPLICA_SETS).length === 0 && pods().length === 0)
 })
@@ -136,4 +165,34 @@ test('a namespace that is deleted takes its pods and their servers with it', asy
   storage.remove(ref, { name: 'gone' })
   await eventually(() => mine().length === 0 && storage.get(ref, { name: 'gone' }) === undefined)
   await expect(fetch(`http://${pod?.status.podIP}:8080/`)).rejects.toThrow()
+})
+
+test('a quota refuses pods beyond it, the Deployment says so, and room makes it go on', async () => {
+  const { storage } = api
+  const quotas = { group: '', plural: 'resourcequotas' }
+  const namespace = 'crowded'
+  storage.create(
+    { group: '', plural: 'namespaces' },
+    { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } },
+  )
+  storage.create(quotas, {
+    apiVersion: 'v1',
+    kind: 'ResourceQuota',
+    metadata: { name: 'few', namespace },
+    spec: { hard: { pods: '2', 'requests.cpu': '4' } },
+  })
+  storage.create(DEPLOYMENTS, deployment({ name: 'crowd', namespace, replicas: 3 }))
+  const live = () => view<Deployment>(storage.get(DEPLOYMENTS, { namespace, name: 'crowd' })!)
+  const failure = () => live().status.conditions?.find(({ type }) => type === 'ReplicaFailure')
+  await eventually(() => failure() && live().status.readyReplicas === 2)
+  expect(failure()).toMatchObject({ status: 'True', reason: 'FailedCreate' })
+  expect(failure()?.message).toMatch(
+    /^pods "crowd-\w+-\w+" is forbidden: exceeded quota: few, requested: pods=1, used: pods=2, limited: pods=2$/,
+  )
+  expect(storage.get(quotas, { namespace, name: 'few' })?.status).toEqual({
+    hard: { pods: '2', 'requests.cpu': '4' },
+    used: { pods: '2', 'requests.cpu': '0' },
+  })
+  storage.patchMerge(quotas, { namespace, name: 'few' }, { spec: { hard: { pods: '3' } } })
+  await eventually(() => live().status.readyReplicas === 3 && !failure())
 })

@@ -84,6 +84,14 @@ function list(): Builtin[] {
       alias: eventAlias,
     },
     {
+      api: 'v1',
+      kind: 'ResourceQuota',
+      plural: 'resourcequotas',
+      model: 'V1ResourceQuota',
+      short: ['quota'],
+      status: true,
+    },
+    {
       api: 'apps/v1',
       kind: 'Deployment',
       plural: 'deployments',

@@ -19,6 +19,7 @@ import type { Container, Pod } from '../objects.ts'
  * | SANDBOX_READY | `false`: never ready | true |
  * | SANDBOX_CRASH_AFTER_MS | the container exits with code 1 after this time, again and again | never |
  * | SANDBOX_UNREACHABLE | `true`: counts as ready, but nothing listens at its address | false |
+ * | SANDBOX_UNSCHEDULABLE | `true`: no node takes the pod | false |
  * | SANDBOX_SHUTDOWN_MS | goes on serving this long after it was asked to end | 500 |
  * | SANDBOX_CPU_UTILIZATION | percent, as a HorizontalPodAutoscaler would measure it | unknown |
  * | SANDBOX_VERSION | the version the pod answers with | the image's tag |
@@ -39,6 +40,7 @@ export interface Behaviour {
   ready: boolean
   crashAfterMs: number | undefined
   unreachable: boolean
+  unschedulable: boolean
   shutdownMs: number
   cpuUtilization: number | undefined
   seed: number | undefined
@@ -76,6 +78,7 @@ export function behaviourOf(pod: Pod): Behaviour {
     ready: text('ready') !== 'false',
     crashAfterMs: optional('crash-after-ms'),
     unreachable: text('unreachable') === 'true',
+    unschedulable: text('unschedulable') === 'true',
     shutdownMs: number('shutdown-ms', 500),
     cpuUtilization: optional('cpu-utilization'),
     seed: optional('seed'),

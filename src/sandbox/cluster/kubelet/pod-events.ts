@@ -22,7 +22,10 @@ export function createPodWarner(storage: Storage, runtime: Runtime): PodWarner {
         type: 'Warning',
         reason,
         message,
-        source: { component: 'kubelet', host: 'sandbox' },
+        source:
+          reason === 'FailedScheduling'
+            ? { component: 'default-scheduler' }
+            : { component: 'kubelet', host: 'sandbox' },
         firstTimestamp: now,
         lastTimestamp: now,
         count: 1,

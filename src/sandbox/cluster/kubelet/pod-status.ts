@@ -49,6 +49,13 @@ export function podStatus(pod: Pod, view: ContainerView, ip: string | undefined,
   }
 }
 
+/** The status of a pod that no node takes: pending, without containers, for the scheduler's reason. */
+export function unschedulableStatus(pod: Pod, message: string, nowMs: number): PodStatus {
+  const condition: Condition = { type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message }
+  const conditions = transition(pod.status.conditions ?? [], condition, nowMs)
+  return { ...pod.status, phase: 'Pending', conditions, qosClass: pod.status.qosClass ?? 'BestEffort' }
+}
+
 function containerStatus(container: { name: string; image: string }, view: ContainerView, pod: Pod): ContainerStatus {
   const ran = view.state.running !== undefined || view.lastState.terminated !== undefined
   return {

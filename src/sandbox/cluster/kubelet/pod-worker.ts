@@ -9,8 +9,9 @@ import { appContainer, type Behaviour, behaviourOf, isPullable, portsOf } from '
 import type { AddressPool } from './listener.ts'
 import { createPodWarner } from './pod-events.ts'
 import { createPodServer, type PodServer } from './pod-server.ts'
-import { type ContainerView, CREATING, podStatus } from './pod-status.ts'
+import { type ContainerView, CREATING, podStatus, unschedulableStatus } from './pod-status.ts'
 import { createReadiness, type Readiness } from './readiness.ts'
+import { NODE, whyUnschedulable } from './scheduler.ts'
 
 /** The annotation that says where a container port listens when it could not be bound on the pod's address: JSON, port to host:port. */
 const MOVED_PORTS = 'sandbox.sluice.dev/addresses'
@@ -56,6 +57,7 @@ export function startPodWorker(options: PodWorkerOptions): PodWorker {
   let container: ContainerView = CREATING
   let server: PodServer | undefined
   let readiness: Readiness | undefined
+  let onUpdate = () => {}
 
   const done = run().catch((error: unknown) => {
     // A pod removed under the worker's hands is no failure: its end is on its way here.
@@ -63,7 +65,12 @@ export function startPodWorker(options: PodWorkerOptions): PodWorker {
   })
 
   async function run(): Promise<void> {
-    schedule()
+    await schedule()
+    if (stopping()) {
+      // Nothing runs yet: what is deleted before it has a node goes at once.
+      if (!ended.signal.aborted) storage.remove(PODS, key, { gracePeriodSeconds: 0, preconditions: { uid } })
+      return
+    }
     publish(CREATING)
     const image = appContainer(pod)?.image ?? ''
     if (!isPullable(image)) await backOffPulling(image)
@@ -161,8 +168,27 @@ export function startPodWorker(options: PodWorkerOptions): PodWorker {
     return found && found.metadata.uid === uid && !ended.signal.aborted ? view<Pod>(found) : undefined
   }
 
-  function schedule(): void {
-    if (!pod.spec.nodeName) storage.patchMerge(PODS, key, { spec: { nodeName: 'sandbox' } })
+  /** Binds the pod to the node, as soon as the node can take it. */
+  async function schedule(): Promise<void> {
+    if (pod.spec.nodeName) return
+    for (let why = whyUnschedulable(pod); why !== undefined && !stopping(); why = whyUnschedulable(pod)) {
+      const current = live()
+      const status = current && unschedulableStatus(current, why, runtime.now())
+      if (current && !isDeepStrictEqual(status, current.status)) {
+        storage.updateStatus(PODS, { ...current, status })
+        warn(pod, 'FailedScheduling', why)
+      }
+      await changed()
+    }
+    if (!stopping()) storage.patchMerge(PODS, key, { spec: { nodeName: NODE } })
+  }
+
+  /** Waits for the next change of the stored pod, or for its end. */
+  function changed(): Promise<void> {
+    return new Promise((resolve) => {
+      onUpdate = resolve
+      ending.signal.addEventListener('abort', () => resolve(), { once: true })
+    })
   }
 
   function publish(next: ContainerView): void {
@@ -187,6 +213,7 @@ export function startPodWorker(options: PodWorkerOptions): PodWorker {
         behaviour = changed
         readiness?.check()
       }
+      onUpdate()
       if (next.metadata.deletionTimestamp) ending.abort(new Error(`pod ${keyOf(next)} is being deleted`))
     },
     async kill() {
