@@ -1,5 +1,5 @@
 import { type RolloutSpec, rolloutSpec } from '../../src/api/rollout.ts'
-import type { PendingCommit, RolloutStatus } from '../../src/api/status.ts'
+import type { PendingCommit, RevisionRecord, RolloutStatus } from '../../src/api/status.ts'
 import type { Problem } from '../../src/errors.ts'
 import type { Effect, Plan, SetWeight } from '../../src/plan/effects.ts'
 import type {
@@ -13,6 +13,12 @@ import type {
 import { plan } from '../../src/plan/plan.ts'
 import { revisionOf } from '../../src/plan/revision.ts'
 import { percentOf, pointsFor } from '../../src/plan/weights.ts'
+
+/** The names under which the route knows the two sides. */
+export interface Destinations {
+  stable: string
+  canary: string
+}
 
 /** One write of the canary's weight, as somebody watching the VirtualService sees it. */
 export interface WeightChange {
@@ -46,6 +52,7 @@ export interface ModelCommit {
   author: string
   weights?: PendingCommit['weights']
   desired?: { from: string; to: string }
+  template?: PendingCommit['template']
   subject: string
 }
 
@@ -157,6 +164,40 @@ export class World {
     this.generation++
   }
 
+  /** The pair of a Rollout in flight, by the names the route gives it. */
+  destinations({ stable, canary }: RolloutStatus = this.status): Destinations | undefined {
+    return stable && canary ? { stable: stable.name, canary: canary.name } : undefined
+  }
+
+  /** The pairs that are looked for in the route. */
+  pairs(status: RolloutStatus): Pick<Observation['traffic'], 'recorded' | 'desired'> {
+    const { stable } = status
+    const recorded = this.destinations(status)
+    const desired = this.spec.workload.subsets?.desired ?? 'v1'
+    return {
+      ...(recorded ? { recorded: this.pair(recorded.stable, recorded.canary) } : {}),
+      ...(stable && desired !== stable.name ? { desired: this.pair(stable.name, desired) } : {}),
+    }
+  }
+
+  /** What is desired, as it is now. */
+  desiredNow(): RevisionRecord {
+    return this.revision(this.spec.workload.subsets?.desired ?? '')
+  }
+
+  /** Whether what is desired is there at all. */
+  get desiredIsThere(): boolean {
+    return !this.workloadGone.has(this.spec.workload.subsets?.desired ?? '')
+  }
+
+  /** Why the canary cannot carry this weight, or nobody could take it back; from outside. */
+  unfit({ stable }: SetWeight): string | undefined {
+    const name = this.status.canary?.name ?? ''
+    if (this.pods[name]?.ready !== this.pods[name]?.replicas) return 'the canary is not ready'
+    if (this.rolling === name) return 'the canary has old pods'
+    return this.pods[stable]?.ready ? undefined : 'stable is not ready'
+  }
+
   private hashed = new Map<string, ReturnType<typeof revisionOf>>()
 
   revision(name: string): RevisionObservation {
@@ -201,14 +242,14 @@ export class World {
   }
 
   get weight(): number {
-    const { stable, canary } = this.status
-    if (!stable || !canary) return 0
-    return percentOf(this.points[canary.name] ?? 0, (this.points[stable.name] ?? 0) + (this.points[canary.name] ?? 0))
+    const pair = this.destinations()
+    if (!pair) return 0
+    const { stable, canary } = pair
+    return percentOf(this.points[canary] ?? 0, (this.points[stable] ?? 0) + (this.points[canary] ?? 0))
   }
 
   observe(status: RolloutStatus = this.status): Observation {
-    const { stable, canary, approval } = status
-    const desired = this.spec.workload.subsets?.desired ?? 'v1'
+    const { canary, approval } = status
     const asked = approval && this.approvals[approval.name]
     if (asked?.state === 'Pending' && this.now >= asked.expiresAt) asked.state = 'Expired'
     const { points } = this.cached ?? this
@@ -225,14 +266,13 @@ export class World {
         hasFinalizer: this.finalizer,
       },
       spec: this.specProblem ? { ok: false, problem: this.specProblem } : { ok: true, value: this.spec },
-      workload: this.workloads(desired, status),
+      workload: this.workloads(status),
       traffic: {
         shares: this.problem
           ? {}
           : Object.fromEntries(Object.entries(points).map(([name, p]) => [name, percentOf(p, total)])),
         ...(this.problem ? { problem: this.problem } : {}),
-        ...(stable && canary ? { recorded: this.pair(stable.name, canary.name) } : {}),
-        ...(stable && desired !== stable.name ? { desired: this.pair(stable.name, desired) } : {}),
+        ...this.pairs(status),
       },
       analysis: {
         slis: canary && this.looked ? this.spec.analysis.slis.map((sli) => this.sli(sli.name, canary.name)) : [],
@@ -243,7 +283,8 @@ export class World {
     }
   }
 
-  workloads(desired: string, { stable, canary }: RolloutStatus): Observation['workload'] {
+  workloads({ stable, canary }: RolloutStatus): Observation['workload'] {
+    const desired = this.spec.workload.subsets?.desired ?? 'v1'
     const there = (name: string | undefined) =>
       name === undefined || this.workloadGone.has(name) ? undefined : this.revision(name)
     const known = {
@@ -261,9 +302,10 @@ export class World {
     return { ok: true, desired: here, ...known, all }
   }
 
-  git({ canary, git }: RolloutStatus): Observation['git'] {
+  git(status: RolloutStatus): Observation['git'] {
     const { person } = this
-    const theirs = person && person.canary === canary?.name && person.commit !== git?.accepted ? person : undefined
+    const canary = status.canary && this.destinations(status)?.canary
+    const theirs = person && person.canary === canary && person.commit !== status.git?.accepted ? person : undefined
     const conflict = this.gitConflict ?? theirs
     return {
       mode: this.gitMode,
@@ -303,7 +345,7 @@ export class World {
   }
 
   /** Somebody writes the canary's weight. */
-  write(subset: string, weight: number, manager: string, stable = this.status.stable?.name ?? 'v1'): void {
+  write(subset: string, weight: number, manager: string, stable = this.destinations()?.stable ?? 'v1'): void {
     const sum = (this.points[stable] ?? 0) + (this.points[subset] ?? 0)
     const points = pointsFor(weight, sum)
     if (!points.ok) return
@@ -482,7 +524,7 @@ export class World {
     if (entry.void) return { state: 'Done', at: this.now }
     if (this.gitRefuses)
       return { state: 'Refused', problem: { reason: 'GitProtected', message: 'the branch is protected' } }
-    const { weights, desired } = entry
+    const { weights, desired, template } = entry
     const { person } = this
     if (weights && person && person.canary === weights.canary && person.commit !== entry.accept) {
       if (person.weight !== weights.weight) {
@@ -497,6 +539,7 @@ export class World {
       subject: entry.subject,
       ...(weights ? { weights } : {}),
       ...(desired ? { desired } : {}),
+      ...(template ? { template } : {}),
     })
     if (weights) {
       this.writeGit(weights.stable, weights.canary, weights.weight)
@@ -504,12 +547,16 @@ export class World {
       if (person?.canary === weights.canary) this.person = undefined
     }
     if (desired && this.spec.workload.subsets?.desired === desired.from) this.desire(desired.to)
+    if (template) this.revertTemplate(template)
     return { state: 'Done', sha: `sha-${entry.op}`, at: this.now }
   }
 
+  /** The template of the Deployment in Git goes back; there is none where versions are subsets. */
+  revertTemplate(_template: NonNullable<PendingCommit['template']>): void {}
+
   /** A person writes the canary's weight into the manifest in Git; what Sluice wrote there last is no conflict. */
   personWrites(canary: string, weight: number): void {
-    this.writeGit(this.status.stable?.name ?? 'v1', canary, weight)
+    this.writeGit(this.destinations()?.stable ?? 'v1', canary, weight)
     const commit = `person-${++this.gitCommits}`
     this.person = (this.ours[canary] ?? 0) === weight ? undefined : { canary, weight, commit, author: 'Eve' }
   }
