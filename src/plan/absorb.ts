@@ -1,5 +1,9 @@
 import type { SliStatus } from '../api/status.ts'
 import { absorbResults } from './commits.ts'
+import { watchCapacity } from './deployment/capacity.ts'
+import { absorbProof } from './deployment/latch.ts'
+import { watchRoll } from './deployment/promotion.ts'
+import { seenDeployment } from './deployment/state.ts'
 import { unpauseAfterConflict } from './git-conflict.ts'
 import { alreadyMoved, enter } from './intent.ts'
 import type { RevisionObservation, SliObservation } from './observation.ts'
@@ -26,6 +30,8 @@ const CHECKPOINT_LIMIT = 8_192
 export function absorb(turn: Turn): void {
   unsuspend(turn)
   absorbResults(turn)
+  absorbProof(turn)
+  watchRoll(turn)
   refreshStable(turn)
   refreshCanary(turn)
   if (turn.spec.suspend && !turn.o.rollout.deleting) {
@@ -38,6 +44,7 @@ export function absorb(turn: Turn): void {
   reposition(turn)
   takeAnalysis(turn)
   watchReadiness(turn)
+  watchCapacity(turn)
   holdClock(turn)
 }
 
@@ -50,6 +57,8 @@ function unsuspend(turn: Turn): void {
   if (status.approval?.state === 'Pending')
     status.approval = { ...status.approval, since: iso(epoch(status.approval.since) + away) }
   if (status.unreadySince) delete status.unreadySince
+  const wanted = status.deployment?.capacity
+  if (wanted) wanted.since = iso(epoch(wanted.since) + away)
   delete status.suspendedAt
   event(turn, 'Normal', 'Resumed', 'spec.suspend is gone')
 }
@@ -59,6 +68,8 @@ function refreshStable(turn: Turn): void {
   const { status } = turn
   const seen = stableNow(turn)
   if (!status.stable || !seen) return
+  // In the middle of a roll of ours, what has pods says nothing about what is stable.
+  if (status.deployment?.promotion || status.deployment?.restoring) return
   const same = sameRevision(status.stable, seen)
   const tested = same ? status.stable.tested : false
   if (!same)
@@ -73,7 +84,9 @@ function refreshStable(turn: Turn): void {
 
 function refreshCanary(turn: Turn): void {
   const { status } = turn
-  const seen = canaryNow(turn)
+  // In Deployment mode the canary is a copy; what it was made of is the template.
+  const template = turn.o.workload.ok ? turn.o.workload.desired : undefined
+  const seen = seenDeployment(turn) ? template : canaryNow(turn)
   if (status.canary && seen && sameRevision(status.canary, seen)) status.canary = recordOf(seen)
 }
 

@@ -1,5 +1,6 @@
 import type { PendingCommit } from '../api/status.ts'
 import { sentence } from '../errors.ts'
+import { destinationsOf } from './destinations.ts'
 import { opOf } from './digest.ts'
 import type { StateFile } from './effects.ts'
 import { withNewest, withoutWeights } from './owed.ts'
@@ -20,6 +21,7 @@ interface Draft {
   subject: string
   weights?: { weight: number }
   desired?: PendingCommit['desired']
+  template?: PendingCommit['template']
   trailers?: Record<string, string | undefined>
 }
 
@@ -35,10 +37,10 @@ export function owe(turn: Turn, draft: Draft): PendingCommit | undefined {
     trailers: present({ Revision: status.canary?.revision, ...draft.trailers }),
     at: iso(now),
   }
-  if (draft.weights && status.stable && status.canary) {
-    entry.weights = { stable: status.stable.name, canary: status.canary.name, weight: draft.weights.weight }
-  }
+  const pair = destinationsOf(turn.spec, { stable: status.stable?.name, canary: status.canary?.name })
+  if (draft.weights && pair && status.canary) entry.weights = { ...pair, weight: draft.weights.weight }
   if (draft.desired) entry.desired = draft.desired
+  if (draft.template) entry.template = draft.template
   if (o.git.tip) entry.base = o.git.tip
   if (status.git?.accepted) entry.accept = status.git.accepted
   status.git = { ...status.git, pending: withNewest(status.git?.pending ?? [], entry) }

@@ -21,9 +21,9 @@ export function conditionsOf(turn: Turn, decision: Decision): Condition[] {
   const reason = conditionReason(decision.reason ?? decision.phase)
   const observedGeneration = turn.o.rollout.generation
   const truth: Record<string, boolean> = {
-    Ready: decision.phase === 'Healthy',
+    Ready: decision.phase === 'Healthy' && decision.ready !== false,
     Reconciling: reconciling.includes(decision.phase),
-    Stalled: stalled.includes(decision.phase),
+    Stalled: stalled.includes(decision.phase) || decision.ready === false,
   }
   return Object.entries(truth).map(([type, value]) => {
     const status = value ? 'True' : 'False'

@@ -1,5 +1,7 @@
 import { parseDuration } from '../api/duration.ts'
 import { evidenceLines, owe } from './commits.ts'
+import { beginPromotion } from './deployment/promotion.ts'
+import { seenDeployment } from './deployment/state.ts'
 import { contest } from './drift.ts'
 import { approval } from './gates/approval.ts'
 import { beforeMove, beforePromotion, firstShut, wait } from './gates/order.ts'
@@ -75,6 +77,7 @@ function promote(turn: Turn): Decision {
   const { status, spec, o, now } = turn
   const shut = firstShut(turn, beforePromotion)
   if (shut) return wait(shut)
+  if (seenDeployment(turn)) return beginPromotion(turn)
   const { canary, stable } = status
   if (!canary || !stable) throw new Error('nothing to promote')
   const message = `${canary.revision} passed every step and is stable now`

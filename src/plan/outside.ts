@@ -1,6 +1,9 @@
 import type { RevisionRecord } from '../api/status.ts'
 import { errors } from '../errors.ts'
 import { owe } from './commits.ts'
+import { mustFinish } from './deployment/promotion.ts'
+import { seenDeployment } from './deployment/state.ts'
+import { leftPaused, unreleased } from './deployment/tend.ts'
 import { isOverdue } from './gates/approval.ts'
 import { closeApproval, endFlight, nowhereToGo, type Retreat, record, retreat, voidIntent } from './retreat.ts'
 import { sameRevision } from './revision.ts'
@@ -56,6 +59,11 @@ export const deletion: Rule = (turn) => {
       `deleted before Git could be told; Git still lacks: ${owed.map((e) => e.subject).join('; ')}`,
     )
   }
+  const open = unreleased(turn)
+  if (open !== undefined && patient)
+    return { phase, reason: 'Deleting', message: `being deleted: waits for ${open}`, requeueAfterMs: 1_000 }
+  const left = leftPaused(turn) ?? (open === undefined ? undefined : `deleted without waiting for ${open}`)
+  if (left !== undefined) event(turn, 'Warning', 'LeftBehind', left)
   turn.effects.push({ kind: 'removeFinalizer' })
   return { phase, reason: 'Deleting', message: 'deleted' }
 }
@@ -64,6 +72,9 @@ export const deletion: Rule = (turn) => {
 function retreatObstacle(turn: Turn): string | undefined {
   if (!carriesTraffic(turn) || turn.o.traffic.problem?.reason === 'VirtualServiceMissing') return undefined
   if (stableIsGone(turn)) return `${turn.status.stable?.name} has no ready pod to go back to`
+  const d = seenDeployment(turn)
+  if (d && d.ready < d.replicas && mustFinish(turn))
+    return `${d.ready} of ${d.replicas} pods of Deployment ${d.name} are ready so far`
   if (flightPair(turn)) return undefined
   const { problem, recorded } = turn.o.traffic
   return problem?.message ?? (recorded?.ok === false ? recorded.problem.message : 'the route cannot be read')
@@ -118,11 +129,13 @@ export const suspension: Rule = (turn) => {
 export const revert: Rule = (turn) => {
   const { o, status } = turn
   if (!status.canary || !status.stable || !o.workload.ok) return undefined
-  if (!sameRevision(status.stable, o.workload.desired)) return undefined
+  // While the Deployment takes the tried revision over, that one is stable; what was stable before is still a way back.
+  const home = status.deployment?.promotion?.previous ?? status.stable
+  if (!sameRevision(home, o.workload.desired)) return undefined
   return retreat(turn, {
     result: 'Reverted',
     reason: 'Reverted',
-    message: `${status.stable.name} is desired again${carriesTraffic(turn) ? `; traffic went back from ${percent(liveWeight(turn))}` : ''}`,
+    message: `${home.name} is desired again${carriesTraffic(turn) ? `; traffic went back from ${percent(liveWeight(turn))}` : ''}`,
     verdict: 'Reverted',
   })
 }
@@ -169,7 +182,7 @@ export const abort: Rule = (turn) => {
 export const newRevision: Rule = (turn) => {
   const { status } = turn
   const desired = otherDesired(turn)
-  if (!status.canary || !desired) return undefined
+  if (!status.canary || !desired || mustFinish(turn)) return undefined
   const why = {
     result: 'Superseded',
     reason: 'Superseded',

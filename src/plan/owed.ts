@@ -17,12 +17,14 @@ function withoutStale(old: PendingCommit, newer: PendingCommit): PendingCommit {
   const samePair = old.weights?.stable === newer.weights?.stable && old.weights?.canary === newer.weights?.canary
   const staleWeights = old.weights !== undefined && newer.weights !== undefined && samePair
   const staleDesired = old.desired !== undefined && newer.desired !== undefined
-  if (!staleWeights && !staleDesired) return old
-  const { weights, desired, ...rest } = old
+  const staleTemplate = old.template !== undefined && newer.template !== undefined
+  if (!staleWeights && !staleDesired && !staleTemplate) return old
+  const { weights, desired, template, ...rest } = old
   return {
     ...rest,
     ...(weights && !staleWeights ? { weights } : {}),
     ...(desired && !staleDesired ? { desired } : {}),
+    ...(template && !staleTemplate ? { template } : {}),
     ...(staleWeights && old.kind === 'restore' ? { void: true } : {}),
   }
 }

@@ -6,6 +6,10 @@ import { absorb } from './absorb.ts'
 import { breach } from './breach.ts'
 import { submitOwed } from './commits.ts'
 import { conditionsOf } from './conditions.ts'
+import { deadline, untilDeadline } from './deployment/capacity.ts'
+import { bypass, latch } from './deployment/latch.ts'
+import { promotion, restoring } from './deployment/promotion.ts'
+import { tend } from './deployment/tend.ts'
 import { drift } from './drift.ts'
 import type { Plan } from './effects.ts'
 import { forward, insufficientData, pause } from './forward.ts'
@@ -30,13 +34,18 @@ const rules: readonly Rule[] = [
   breach,
   abort,
   newRevision,
+  bypass,
+  promotion,
+  restoring,
   gitConflict,
   drift,
   adoption,
+  latch,
   idle,
   invalid,
   pause,
   start,
+  deadline,
   insufficientData,
   forward,
 ]
@@ -79,6 +88,7 @@ function decide(turn: Turn): Decision {
 
 function conclude(turn: Turn, recorded: RolloutStatus, decision: Decision): Plan {
   const { status, o } = turn
+  const tending = tend(turn)
   if (!o.rollout.deleting || status.git?.pending?.length) submitOwed(turn)
   const fallback = { ...(decision.fallback ?? recorded), message: decision.message }
   status.conditions = conditionsOf(turn, decision)
@@ -92,6 +102,8 @@ function conclude(turn: Turn, recorded: RolloutStatus, decision: Decision): Plan
   const measuring = status.canary !== undefined && !turn.spec.suspend && !o.rollout.deleting
   const timers = [
     decision.requeueAfterMs,
+    tending,
+    untilDeadline(turn),
     measuring ? parseDuration(turn.spec.analysis.interval) : undefined,
     status.unreadySince ? 1_000 : undefined,
   ]

@@ -99,18 +99,18 @@ function retry(turn: Turn, request: RequestObservation): Answer {
       message: request.revision ? `${request.revision} is not known to be bad` : 'no revision is known to be bad',
     }
   status.knownBad = marks.filter((k) => k !== mark)
-  takeBackRevert(status, mark.name)
+  takeBackRevert(status, mark)
   if (request.by) status.retriedBy = request.by
-  commitRetry(turn, mark.name, mark.revision, request.by)
+  commitRetry(turn, mark, request.by)
   return { result: 'Done', message: `${mark.revision} may be tried again` }
 }
 
 /** The rollback that took this version away may not be in Git yet: there it must not undo the retry. */
-function takeBackRevert(status: RolloutStatus, name: string): void {
+function takeBackRevert(status: RolloutStatus, mark: { name: string; hash: string }): void {
   if (!status.git?.pending) return
   status.git.pending = status.git.pending.map((entry) => {
-    if (entry.desired?.from !== name) return entry
-    const { desired: _, ...rest } = entry
+    if (entry.desired?.from !== mark.name && entry.template?.from.hash !== mark.hash) return entry
+    const { desired: _, template: __, ...rest } = entry
     return rest
   })
 }

@@ -1,6 +1,7 @@
-import type { Outcome, RolloutStatus } from '../api/status.ts'
+import type { Outcome, PendingCommit, RevisionRecord, RolloutStatus } from '../api/status.ts'
 import { errors } from '../errors.ts'
 import { evidenceLines, owe } from './commits.ts'
+import { slowness, undoPromotion } from './deployment/promotion.ts'
 import {
   carriesTraffic,
   type Decision,
@@ -42,7 +43,8 @@ const RETRY_MS = 500
  */
 export function retreat(turn: Turn, said: Retreat): Decision {
   const { status } = turn
-  const why = { ...said, message: oneLine(said.message) }
+  const slow = slowness(turn)
+  const why = { ...said, message: oneLine(said.message.includes(slow) ? said.message : `${said.message}${slow}`) }
   const pair = flightPair(turn)
   const fallback = unfinished(turn, why)
   if (!pair && carriesTraffic(turn)) {
@@ -94,6 +96,7 @@ function unfinished(turn: Turn, why: Retreat): RolloutStatus {
 /** What is true once traffic is back: outcome, known bad, owed commit. */
 function conclude(turn: Turn, why: Retreat, from: number): Decision {
   const { status, now, o } = turn
+  undoPromotion(turn)
   const { canary, stable } = status
   const bad = why.result === 'RolledBack' || why.result === 'Aborted'
   closeApproval(turn, why.message)
@@ -102,10 +105,10 @@ function conclude(turn: Turn, why: Retreat, from: number): Decision {
     owe(turn, {
       kind: bad ? (why.result === 'Aborted' ? 'abort' : 'rollback') : 'restore',
       subject: bad
-        ? `${o.rollout.name}: roll back ${canary.name} → ${stable.name} (${o.rollout.namespace}): ${why.message}`
+        ? `${o.rollout.name}: roll back ${apart(canary, stable)} (${o.rollout.namespace}): ${why.message}`
         : `${o.rollout.name}: ${percent(from)} → 0% (${o.rollout.namespace}): ${why.message}`,
       weights: { weight: 0 },
-      ...(bad ? { desired: { from: canary.name, to: stable.name } } : {}),
+      ...(bad ? takenBack(turn, canary, stable) : {}),
       trailers: {
         From: canary.revision,
         Step: `${status.step?.index ?? 0}/${turn.spec.steps.length}`,
@@ -154,6 +157,23 @@ function conclude(turn: Turn, why: Retreat, from: number): Decision {
   return { phase: 'RolledBack', reason: why.reason, message: why.message }
 }
 
+/** What Git is to desire again: the subset's name, or the pod template as it stood. */
+export function takenBack(
+  turn: Turn,
+  from: Pick<RevisionRecord, 'name' | 'revision' | 'hash'>,
+  to: Pick<RevisionRecord, 'name' | 'revision' | 'hash'>,
+): Pick<PendingCommit, 'desired' | 'template'> {
+  const { deployment } = turn.spec.workload
+  if (!deployment) return { desired: { from: from.name, to: to.name } }
+  const content = ({ revision, hash }: typeof from) => ({ revision, hash })
+  return { template: { deployment: deployment.name, from: content(from), to: content(to) } }
+}
+
+/** `2.0.0 → 1.9.3`; with hashes where the names do not tell the two apart. */
+function apart(from: RevisionRecord, to: RevisionRecord): string {
+  return from.name === to.name ? `${from.revision} → ${to.revision}` : `${from.name} → ${to.name}`
+}
+
 /** Forgets everything that belongs to the rollout in flight, and nothing else. */
 export function endFlight(status: RolloutStatus): void {
   delete status.canary
@@ -168,6 +188,10 @@ export function endFlight(status: RolloutStatus): void {
   delete status.retriedBy
   delete status.approval
   delete status.asks
+  if (status.deployment) {
+    delete status.deployment.capacity
+    delete status.deployment.promotion
+  }
 }
 
 /** Adds an outcome to the last and to the ten that are kept. */

@@ -32,6 +32,47 @@ export function revisionOf(subset: string, workloads: readonly RevisionWorkload[
   }
 }
 
+/** What identifies one pod template. */
+export interface TemplateContent {
+  hash: string
+  /** Version of the way the hash is computed. */
+  format: number
+  /** Image of the first container. */
+  image: string | undefined
+}
+
+/** The content of one pod template, of a Deployment as of any of its ReplicaSets: both say the same. */
+export function templateContent(template: unknown): TemplateContent {
+  return { hash: contentHash([template]), format: REVISION_FORMAT, image: imageOf(template) }
+}
+
+/**
+ * Names the content of a Deployment's pod template: `<tag>-<hash>`, where the tag is that of the first container's image, or the beginning
+ * of its digest, or the Deployment's name where there is neither. Both parts together can be the value of a label.
+ */
+export function deploymentRevision(
+  deployment: string,
+  content: TemplateContent,
+  workload: RevisionRecord['workloads'][number],
+): RevisionRecord {
+  const name = tagOf(content.image) ?? labelPart(deployment) ?? 'revision'
+  const { hash, format, image } = content
+  return { revision: `${name}-${hash}`, name, hash, format, image, workloads: [workload] }
+}
+
+/** The tag of an image, or twelve digits of its digest where it has only that. */
+function tagOf(image: string | undefined): string | undefined {
+  const [reference = '', digest] = image?.split('@') ?? []
+  const tag = /:([^:/]+)$/.exec(reference)?.[1]
+  return labelPart(tag ?? '') ?? labelPart(digest?.replace(/^.*:/, '').slice(0, 12) ?? '')
+}
+
+/** The longest beginning that leaves room for a dash and the hash in the value of a label; undefined when nothing is left. */
+function labelPart(text: string): string | undefined {
+  const safe = text.replaceAll(/[^A-Za-z0-9._-]/g, '-').replace(/^[^A-Za-z0-9]+/, '')
+  return safe.slice(0, 63 - 11).replace(/[^A-Za-z0-9]+$/, '') || undefined
+}
+
 /**
  * Whether what is observed is what was recorded: the same name, and the same hash in the same format, or every workload the very same
  * object at the same generation (so that a new hash format, or a default that a newer API server shows, is no new revision).

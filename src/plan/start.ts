@@ -1,9 +1,12 @@
-import type { RevisionRecord } from '../api/status.ts'
+import type { RevisionRecord, RolloutStatus } from '../api/status.ts'
 import { errors, sentence } from '../errors.ts'
 import { owe, writesGit } from './commits.ts'
-import type { RevisionObservation } from './observation.ts'
+import { unlatched } from './deployment/latch.ts'
+import { recorded, seenDeployment } from './deployment/state.ts'
+import { destinationOf } from './destinations.ts'
+import type { DeploymentObservation, PairObservation, RevisionObservation } from './observation.ts'
 import { isBeforeOwnWrite } from './own-write.ts'
-import { KNOWN_BAD_LIMIT } from './retreat.ts'
+import { KNOWN_BAD_LIMIT, takenBack } from './retreat.ts'
 import { sameRevision } from './revision.ts'
 import { positionOf } from './steps.ts'
 import { type Decision, event, iso, lowerWeight, percent, type Rule, stableIsGone, type Turn } from './turn.ts'
@@ -20,6 +23,7 @@ export const adoption: Rule = (turn) => {
     }
   }
   if (!o.workload.ok || o.traffic.problem || o.conflict || !o.spec.ok) return undefined
+  if (seenDeployment(turn)) return adoptDeployment(turn)
   const { all } = o.workload
   const memory = o.git.memory
   const fromMemory = memory?.stable && all.find((r) => r.name === memory.stable?.name)
@@ -49,6 +53,28 @@ export const adoption: Rule = (turn) => {
   return { phase: 'Pending', reason: 'Adopted', message: `${chosen.revision} is stable, ${why}`, requeueAfterMs: 0 }
 }
 
+/** Stable is what has pods, never what the template says; with memory of another content, it is served and reported. */
+function adoptDeployment(turn: Turn): Decision | undefined {
+  const { o, status } = turn
+  const d = seenDeployment(turn)
+  if (!d || !o.workload.ok) return undefined
+  const { stable } = o.workload
+  if (!stable)
+    return {
+      phase: 'Pending',
+      reason: 'Rolling',
+      message: `waits for Deployment ${d.name} to end its own roll: pods of ${d.running.map((r) => r.revision).join(' and ')} are there`,
+    }
+  const { memory } = o.git
+  status.stable = recordOf(stable)
+  if (memory?.stable && memory.stable.hash !== stable.hash) status.stable.tested = false
+  status.knownBad = (memory?.knownBad ?? []).slice(-KNOWN_BAD_LIMIT).map((bad) => ({ ...bad }))
+  if (memory?.attempt) status.attempt = memory.attempt
+  const message = `${stable.revision} is stable, as Deployment ${d.name} runs it`
+  event(turn, 'Normal', 'Adopted', message)
+  return { phase: 'Pending', reason: 'Adopted', message, requeueAfterMs: 0 }
+}
+
 function initial(turn: Turn, all: readonly RevisionObservation[]): RevisionObservation | undefined {
   const declared = turn.spec.workload.subsets?.initialStable
   if (declared) return all.find((r) => r.name === declared)
@@ -75,10 +101,18 @@ function healthy(turn: Turn): Decision {
   const { status, o } = turn
   const { stable } = status
   delete status.step
-  const live = stable ? (o.traffic.shares[stable.name] ?? 0) : 0
+  const live = o.traffic.shares[destinationOf(turn.spec, 'stable', status) ?? ''] ?? 0
   const untested = stable?.tested === false ? `; its content changed in place and was not tested` : ''
   const reason = untested ? 'UntestedServing' : 'Healthy'
   const note = `${untested}${gitNote(turn)}`
+  const bad = status.knownBad?.some((k) => k.revision === stable?.revision) ?? false
+  if (bad)
+    return {
+      phase: 'Healthy',
+      reason: 'UntestedServing',
+      ready: false,
+      message: `${stable?.revision} serves and is known to be bad; another version has to be declared${note}`,
+    }
   if (live < 99.99 && Object.keys(o.traffic.shares).length > 0) {
     return {
       phase: 'Healthy',
@@ -142,8 +176,12 @@ export const start: Rule = (turn) => {
       message: `waits to see its own last write of the route before ${o.workload.desired.revision} starts`,
       requeueAfterMs: 100,
     }
+  const d = seenDeployment(turn)
+  const held = d && notReadyToStart(turn, d, pair)
+  if (held) return held
   if (!o.rollout.hasFinalizer) turn.effects.push({ kind: 'addFinalizer' })
   const fallback = structuredClone(status)
+  if (d) recorded(turn).floor = d.replicas
   const canary = recordOf(o.workload.desired)
   status.canary = canary
   status.attempt = (status.attempt ?? 0) + 1
@@ -165,6 +203,34 @@ export const start: Rule = (turn) => {
   return { phase: 'Progressing', reason: 'Started', message, requeueAfterMs: 0, fallback }
 }
 
+/** In Deployment mode the latch has to hold, and nothing of an earlier attempt may be left: neither pods nor traffic to them. */
+function notReadyToStart(
+  turn: Turn,
+  d: DeploymentObservation,
+  pair: PairObservation & { ok: true },
+): Decision | undefined {
+  const { workload } = turn.o
+  if (!workload.ok) return undefined
+  const { desired } = workload
+  const wait = (message: string): Decision => ({
+    phase: 'Progressing',
+    reason: 'Starting',
+    message,
+    requeueAfterMs: 1_000,
+  })
+  const same = d.canary?.revision === desired.revision && !d.canary.deleting
+  if (pair.weight > 0 && !(same && (d.canary?.ready ?? 0) > 0)) {
+    if (stableIsGone(turn)) return wait(`waits: ${turn.status.stable?.revision} has no ready pod`)
+    lowerWeight(turn, pair, 0, 'Leftover')
+    return wait(
+      `${pair.canary} had ${percent(pair.weight)} of the traffic with nothing of ${desired.revision} behind it; put back to 0%`,
+    )
+  }
+  if (d.canary && !(same && pair.weight > 0))
+    return wait(`${desired.revision} starts when the pods of ${d.canary.name} from the attempt before are gone`)
+  return unlatched(turn, d)
+}
+
 /** What status keeps of a revision. */
 export function recordOf(revision: RevisionObservation): RevisionRecord {
   const { revision: id, name, hash, format, image, workloads } = revision
@@ -179,14 +245,19 @@ export function recordOf(revision: RevisionObservation): RevisionRecord {
 }
 
 /** Commits a known-bad revision as desired again when a person asks to retry it. */
-export function commitRetry(turn: Turn, name: string, revision: string, by: string | undefined): void {
-  const { o, spec } = turn
-  const desired = spec.workload.subsets?.desired
-  if (!writesGit(turn) || desired === undefined || desired === name) return
+export function commitRetry(turn: Turn, mark: KnownBad, by: string | undefined): void {
+  const { o } = turn
+  const desired = o.workload.ok ? o.workload.desired : undefined
+  const name = desired?.name ?? turn.spec.workload.subsets?.desired
+  const now = desired ?? (name === undefined ? undefined : { name, revision: name, hash: '' })
+  const isSame = turn.spec.workload.subsets ? now?.name === mark.name : now?.hash === mark.hash
+  if (!writesGit(turn) || !now || isSame) return
   owe(turn, {
     kind: 'retry',
-    subject: `${o.rollout.name}: retry ${name} (${o.rollout.namespace})`,
-    desired: { from: desired, to: name },
-    trailers: { Revision: revision, 'Requested-by': by },
+    subject: `${o.rollout.name}: retry ${mark.name} (${o.rollout.namespace})`,
+    ...takenBack(turn, now, mark),
+    trailers: { Revision: mark.revision, 'Requested-by': by },
   })
 }
+
+type KnownBad = NonNullable<RolloutStatus['knownBad']>[number]

@@ -1,5 +1,6 @@
 import type { RolloutSpec } from '../api/rollout.ts'
 import type { Phase, RolloutStatus } from '../api/status.ts'
+import { destinationOf } from './destinations.ts'
 import type { Effect } from './effects.ts'
 import type { Observation, PairObservation, RequestObservation, RevisionObservation } from './observation.ts'
 
@@ -32,6 +33,8 @@ export interface Decision {
   reason?: string
   /** Look again after this many milliseconds even if nothing changes. */
   requeueAfterMs?: number
+  /** False: what is stable serves, and should not; for the conditions. */
+  ready?: boolean
   /** What is true when a required effect failed; by default the status as it was before. */
   fallback?: RolloutStatus
 }
@@ -59,9 +62,10 @@ export function flightPair(turn: Turn): Pair | undefined {
  */
 export function liveWeight(turn: Turn): number {
   const { traffic } = turn.o
-  const { canary, step } = turn.status
+  const { step } = turn.status
+  const canary = turn.status.canary && destinationOf(turn.spec, 'canary', turn.status)
   const readable = traffic.problem === undefined && traffic.recorded !== undefined
-  const share = canary && readable ? (traffic.shares[canary.name] ?? 0) : undefined
+  const share = canary && readable ? (traffic.shares[canary] ?? 0) : undefined
   return flightPair(turn)?.weight ?? share ?? step?.weight ?? 0
 }
 

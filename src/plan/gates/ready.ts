@@ -1,8 +1,12 @@
+import { capacity } from '../deployment/capacity.ts'
+import { seenDeployment } from '../deployment/state.ts'
 import { canaryNow, stableNow } from '../turn.ts'
 import type { Gate } from './gate.ts'
 
 /** Every wanted pod of the canary is ready and runs this content, and stable is there to go back to. */
 export const ready: Gate = (turn) => {
+  const deployment = seenDeployment(turn)
+  if (deployment) return capacity(turn, deployment)
   const canary = canaryNow(turn)
   const stable = stableNow(turn)
   const { canary: recorded, stable: home } = turn.status

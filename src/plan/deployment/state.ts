@@ -1,0 +1,40 @@
+import type { RolloutSpec } from '../../api/rollout.ts'
+import type { RevisionRecord, RolloutStatus } from '../../api/status.ts'
+import type { DeploymentObservation } from '../observation.ts'
+import { sameRevision } from '../revision.ts'
+import type { Turn } from '../turn.ts'
+
+type DeploymentStatus = NonNullable<RolloutStatus['deployment']>
+
+/** What Deployment mode is told to do; undefined in subsets mode. */
+export function declared(turn: Turn): RolloutSpec['workload']['deployment'] {
+  return turn.spec.workload.deployment
+}
+
+/** The user's Deployment and the canary's as they were seen; undefined in subsets mode, and where there is no Deployment. */
+export function seenDeployment(turn: Turn): DeploymentObservation | undefined {
+  return declared(turn) ? turn.o.workload.deployment : undefined
+}
+
+/** The draft's record about the Deployment, to be changed. */
+export function recorded(turn: Turn): DeploymentStatus {
+  turn.status.deployment ??= {}
+  return turn.status.deployment
+}
+
+/** Whether the template that is declared now is this content; false while it cannot be told. */
+export function templateIs(turn: Turn, revision: RevisionRecord | undefined): boolean {
+  const { workload } = turn.o
+  return revision !== undefined && workload.ok && sameRevision(revision, workload.desired)
+}
+
+/** Whether the Deployment has pods of this content. */
+export function hasPodsOf(d: DeploymentObservation, revision: RevisionRecord): boolean {
+  return d.running.some((content) => content.hash === revision.hash)
+}
+
+/** `3 of 4 pods run 2.0.0-1f…`, for people who wait for a native roll. */
+export function progress(d: DeploymentObservation, revision: RevisionRecord): string {
+  const there = d.running.find((content) => content.hash === revision.hash)?.ready ?? 0
+  return `${there} of ${d.replicas} pods of Deployment ${d.name} run ${revision.revision} and are ready${d.stuck ? `; ${d.stuck}` : ''}`
+}

@@ -1,0 +1,123 @@
+import { parseDuration } from '../../api/duration.ts'
+import type { DeploymentObservation } from '../observation.ts'
+import { epoch, iso, type Turn } from '../turn.ts'
+import { declared, hasPodsOf, recorded, seenDeployment, templateIs } from './state.ts'
+
+/**
+ * What the Deployment and the canary pods need, whatever rule has spoken: said anew at every look until it is seen to be done. Never
+ * takes pods from under traffic. Returns when to look again, in milliseconds.
+ */
+export function tend(turn: Turn): number | undefined {
+  const d = seenDeployment(turn)
+  const spec = declared(turn)
+  const { status, o } = turn
+  if (!d || !spec || !status.stable || (turn.spec.suspend && !o.rollout.deleting)) return undefined
+  restore(turn, d)
+  autoscaler(turn, d)
+  const again = o.rollout.deleting && status.canary ? undefined : canaryPods(turn, d)
+  if (o.rollout.deleting) release(turn, d)
+  else {
+    adopt(turn, d)
+    resume(turn, d)
+  }
+  return again
+}
+
+function adopt(turn: Turn, d: DeploymentObservation): void {
+  const { status, o, effects } = turn
+  if (o.conflict) return
+  if (!o.rollout.hasFinalizer && !effects.some((e) => e.kind === 'addFinalizer')) effects.push({ kind: 'addFinalizer' })
+  const quiet = !status.canary && !status.deployment?.restoring && d.settled && templateIs(turn, status.stable)
+  const pause = declared(turn)?.latch === 'Pause' && !d.paused && quiet
+  if (!d.labelled || pause) effects.push({ kind: 'adopt', pause })
+}
+
+/** A latched template that is stable's again (or was only a restart) rolls at once. */
+function resume(turn: Turn, d: DeploymentObservation): void {
+  const { status } = turn
+  const { stable, deployment } = status
+  if (!stable || status.canary || deployment?.restoring || !d.paused || !templateIs(turn, stable)) return
+  if (d.running.length > 0 && !hasPodsOf(d, stable)) return
+  // With `latch: Pause` it is paused all the time; only a restart is something to let go.
+  if (declared(turn)?.latch === 'Pause' && (d.settled || d.replicas === 0)) return
+  turn.effects.push({ kind: 'resume', resourceVersion: d.resourceVersion })
+}
+
+function restore(turn: Turn, d: DeploymentObservation): void {
+  const home = turn.status.deployment?.restoring
+  if (home && (d.paused || !templateIs(turn, home))) turn.effects.push({ kind: 'restoreTemplate', to: home })
+}
+
+/** While a rollout is in flight stable keeps the pods it had at the start, so that a retreat finds room. */
+function autoscaler(turn: Turn, d: DeploymentObservation): void {
+  const state = turn.status.deployment
+  if (turn.status.canary && state?.floor !== undefined) {
+    if (d.autoscaler && d.autoscaler.min < state.floor) turn.effects.push({ kind: 'floor', replicas: state.floor })
+    return
+  }
+  if (turn.status.canary || d.canary) return
+  if (state) delete state.floor
+  if (d.autoscaler?.floored) turn.effects.push({ kind: 'floor' })
+}
+
+function canaryPods(turn: Turn, d: DeploymentObservation): number | undefined {
+  const { status, effects } = turn
+  const { canary, deployment } = status
+  const there = d.canary
+  if (canary) {
+    if (deployment) delete deployment.leaving
+    const wanted = deployment?.capacity?.replicas
+    if (wanted === undefined || there?.deleting || !templateIs(turn, canary)) return undefined
+    const done = there?.revision === canary.revision && there.asked >= wanted && there.intact
+    if (!done) effects.push({ kind: 'scaleCanary', revision: canary, replicas: wanted })
+    return undefined
+  }
+  if (!there) {
+    if (deployment) delete deployment.leaving
+    return undefined
+  }
+  if (there.deleting || mayCarryTraffic(turn)) return undefined
+  const state = recorded(turn)
+  state.leaving ??= iso(turn.now)
+  const delay = turn.o.rollout.namespaceTerminating ? 0 : parseDuration(declared(turn)?.scaleDownDelay ?? '0s')
+  const left = epoch(state.leaving) + delay - turn.now
+  if (left > 0) return left
+  effects.push({ kind: 'removeCanary' })
+  return 5_000
+}
+
+/** Whether traffic may still reach the canary pods: it does not while a route says 0, or where there is no route at all. */
+function mayCarryTraffic({ o, effects }: Turn): boolean {
+  if (effects.some((effect) => effect.kind === 'setWeight')) return true
+  if (o.traffic.problem?.reason === 'VirtualServiceMissing') return false
+  const pair = o.traffic.desired
+  return !pair?.ok || pair.weight > 0
+}
+
+/** The Rollout goes: the Deployment is the user's alone again. It rolls only what was tested. */
+function release(turn: Turn, d: DeploymentObservation): void {
+  const { status, effects } = turn
+  if (status.canary || status.deployment?.restoring) return
+  const resume = d.paused && templateIs(turn, status.stable)
+  if (d.labelled || resume) effects.push({ kind: 'release', resume })
+}
+
+/** What a deletion still waits for, in words; nothing when the Deployment is the user's alone again. */
+export function unreleased(turn: Turn): string | undefined {
+  const d = seenDeployment(turn)
+  const { status } = turn
+  if (!d || !status.stable) return undefined
+  if (status.deployment?.restoring) return `Deployment ${d.name} to run ${status.deployment.restoring.revision} again`
+  if (d.canary && !mayCarryTraffic(turn)) return `the pods of ${d.canary.name} to go`
+  if (d.autoscaler?.floored && !d.canary) return `the autoscaler ${d.autoscaler.name} to get its minimum back`
+  if (d.labelled || (d.paused && templateIs(turn, status.stable))) return `Deployment ${d.name} to be released`
+  return undefined
+}
+
+/** What stays behind of a Deployment that may not roll by itself. */
+export function leftPaused(turn: Turn): string | undefined {
+  const d = seenDeployment(turn)
+  const { workload } = turn.o
+  if (!d?.paused || !workload.ok || templateIs(turn, turn.status.stable)) return undefined
+  return `Deployment ${d.name} stays paused with ${workload.desired.revision}, which was not tested; kubectl rollout resume deployment/${d.name} rolls it`
+}
