@@ -155,6 +155,17 @@ describe('no ready stable pod', () => {
     expect(world.weightsOf('v2')).toEqual([10, 0])
   })
 
+  test('a person who lowers the weight in Git all the same is heard', () => {
+    const world = at(10)
+    world.pods.v1 = dead
+    world.breaching.add('v2')
+    world.settle()
+    expect(world.weightsOf('v2')).toEqual([10])
+    world.personWrites('v2', 0)
+    world.settle()
+    expect(world.weightsOf('v2')).toEqual([10, 0])
+  })
+
   test('a superseded canary is kept likewise, and moves nowhere, also when it is desired again', () => {
     const world = at(10)
     world.desire('v3')
