@@ -43,19 +43,26 @@ export function createRecorder(options: {
   const { client, runtime, log, checkpointMs } = options
   const kept = new Map<string, Kept>()
 
-  function statusOf(rollout: KubeObject): RolloutStatus {
+  /**
+   * What this process remembers of the object, unless the cluster has a newer status that is not ours as far as we know: another
+   * controller's, or one of our own whose answer was lost. From there it goes on, and from nothing older.
+   */
+  function remembered(rollout: KubeObject): Kept | undefined {
     const mine = kept.get(keyOf(rollout))
-    if (mine && mine.uid === rollout.metadata.uid) return mine.status
-    return readStatus(rollout, log)
+    if (!mine || mine.uid !== rollout.metadata.uid) return undefined
+    const { resourceVersion = '' } = rollout.metadata
+    if (!isNewer(resourceVersion, mine.resourceVersion)) return mine
+    return canonicalJson(readStatus(rollout, log)) === canonicalJson(mine.written) ? mine : undefined
   }
+
+  const statusOf = (rollout: KubeObject) => remembered(rollout)?.status ?? readStatus(rollout, log)
 
   return {
     statusOf,
     async record(rollout, status) {
       const key = keyOf(rollout)
       const uid = rollout.metadata.uid ?? ''
-      const mine = kept.get(key)
-      const known = mine?.uid === uid ? mine : undefined
+      const known = remembered(rollout)
       const written = known?.written ?? readStatus(rollout, log)
       const news = significant(status) !== significant(written)
       const due = runtime.monotonic() - (known?.writtenAt ?? Number.NEGATIVE_INFINITY) >= checkpointMs
