@@ -1,6 +1,7 @@
 import type { KubeList } from './client.ts'
 import { KubeError, type KubeErrorCause, type KubeErrorDetails } from './kube-error.ts'
 import { apiVersionOf, type KubeObject, type Resource } from './object.ts'
+import { missingPermission } from './permission.ts'
 
 /** True for anything with the shape every API object has: apiVersion, kind, and metadata with a name. */
 function isKubeObject(value: unknown): value is KubeObject {
@@ -60,7 +61,9 @@ export function errorFromStatus(action: string, status: number, body: unknown, r
   const reason = isStatus && typeof body.reason === 'string' && body.reason !== '' ? body.reason : reasonOf(status)
   const said = isStatus && typeof body.message === 'string' ? body.message : 'no explanation was given'
   const seconds = retryAfter === undefined ? details?.retryAfterSeconds : Number(retryAfter)
-  return new KubeError(`Kubernetes API, ${action}: ${status} ${reason}: ${shorten(said)}`, {
+  const denied = status === 403 ? missingPermission(said) : undefined
+  const what = denied ? `${denied}: ${shorten(said)}` : `${action}: ${status} ${reason}: ${shorten(said)}`
+  return new KubeError(`Kubernetes API, ${what}`, {
     status,
     reason,
     details,
