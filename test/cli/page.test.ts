@@ -116,3 +116,33 @@ test('escape sequences in a message do not reach the screen', () => {
   const text = draw({ ...statuses.Healthy, message: 'all good\u001b[2J\u001b[H really' }).join('\n')
   expect(text).not.toContain('\u001b')
 })
+
+describe('the pods of a Deployment', () => {
+  const revision = { revision: '1.9.3-aaaaaaaaaa', name: '1.9.3', hash: 'aaaaaaaaaa', format: 2, workloads: [] }
+  const drawn = (deployment: RolloutStatus['deployment']) => {
+    const object = rollout('checkout', { ...statuses.Promoting, deployment })
+    const spec = { ...Object(object.spec), workload: { deployment: { name: 'checkout' } } }
+    const input = { questions: [], events: [], now, colours: plain, width: 100, command: (verb: string) => verb }
+    return page({ ...input, rollout: readRollout({ ...object, spec }) }).join('\n')
+  }
+
+  test('the page says how many are wanted, and whether they are there', () => {
+    expect(drawn({ capacity: { replicas: 2, since: ago(60) } })).toContain('2 canary pods are wanted, asked for 60s ago')
+    expect(drawn({ capacity: { replicas: 1, since: ago(60), met: true } })).toContain(
+      '1 canary pod is wanted and ready',
+    )
+  })
+
+  test('the page warns where there is no quick way back', () => {
+    expect(drawn({ promotion: { previous: revision, at: ago(60), resumedAt: ago(60) } })).toContain(
+      'a way back would be slow',
+    )
+    expect(drawn({ restoring: revision })).toContain('its old pods have to come back')
+  })
+
+  test('the page says when nothing holds a new template', () => {
+    expect(drawn({ latch: { proven: false, message: 'a changed template was not latched', at: ago(60) } })).toContain(
+      'a changed template was not latched',
+    )
+  })
+})

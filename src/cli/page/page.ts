@@ -3,6 +3,7 @@ import { pad } from '../width.ts'
 import { evidence } from './evidence.ts'
 import { git } from './git.ts'
 import { events, knownBad, outcomes, request } from './past.ts'
+import { pods } from './pods.ts'
 import { question } from './question.ts'
 import { type PageInput, paragraph, type Section, type SectionOf, shellLines } from './section.ts'
 import { steps } from './steps.ts'
@@ -15,6 +16,7 @@ const sections: readonly SectionOf[] = [
   traffic,
   stable,
   canary,
+  pods,
   steps,
   evidence,
   question,
@@ -67,6 +69,8 @@ function next({ rollout: { status, spec }, colours, width, command }: PageInput)
       case 'Progressing':
         return [...(status.step?.index && !status.step.waived ? ['promote'] : []), 'pause', 'abort']
       case 'AwaitingApproval':
+        return ['abort']
+      case 'Promoting':
         return ['abort']
       case 'Paused':
         return ['resume', 'abort']
