@@ -109,7 +109,8 @@ function apply(text: string, splices: Splice[]): string {
   return result
 }
 
-function setAt(root: unknown, path: Path, value: unknown): void {
+/** Sets the value at a path inside plain JSON, where the objects around it exist. */
+export function setAt(root: unknown, path: Path, value: unknown): void {
   let at: unknown = root
   for (const segment of path.slice(0, -1)) {
     at = Array.isArray(at) ? at[Number(segment)] : isObject(at) ? at[String(segment)] : undefined
