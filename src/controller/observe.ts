@@ -46,10 +46,11 @@ export function observe(c: Context, rollout: KubeObject, status: RolloutStatus):
     ...(rival ? { conflict: { reason: 'Conflict', message: `the older Rollout ${rival} owns the same route` } } : {}),
     workload: c.workload.observe({
       namespace,
+      rollout: metadata.name,
       workload: spec.workload,
       traffic: spec.traffic,
-      recordedStable: status.stable?.name,
-      recordedCanary: status.canary?.name,
+      recordedStable: status.stable,
+      recordedCanary: status.canary,
     }),
     traffic: trafficOf(c, namespace, spec, status),
     analysis: request ? judged(c.feed.latest(keyOf(rollout), request, c.runtime.now()), status) : { slis: [] },

@@ -22,7 +22,10 @@ export function destinationsOf(
 }
 
 /** The pair of Deployment mode; undefined in subsets mode. */
-export function fixedDestinations({ workload, traffic }: RolloutSpec): Destinations | undefined {
+export function fixedDestinations({
+  workload,
+  traffic,
+}: Pick<RolloutSpec, 'workload' | 'traffic'>): Destinations | undefined {
   if (!workload.deployment) return undefined
   const { services, destinationRule } = traffic.istio ?? {}
   if (services) return { stable: services.stable, canary: services.canary }

@@ -4,6 +4,9 @@ import type { KubeObject } from '../kube/object.ts'
 /** Longest excerpt of a message that Kubernetes wrote. */
 const EXCERPT = 160
 
+/** From this rank on, a pod does not become ready by itself: no node takes it, it has ended, or a container cannot run. */
+const FAILING = 2
+
 /** Whether a pod takes requests: Ready, and not on its way out. */
 export function isReady(pod: KubeObject): boolean {
   return pod.metadata.deletionTimestamp === undefined && condition(pod, 'Ready')?.status === 'True'
@@ -21,20 +24,34 @@ export function whyNotReady(deployments: readonly KubeObject[], pods: readonly K
     return deployments.length === 1 ? `Deployment ${names} is scaled to 0` : `Deployments ${names} are scaled to 0`
   }
   if (ready >= wanted) return undefined
+  const worst = worstPod(deployments, pods)
+  if (worst) return worst.message
+  const refused = deployments.map(whyNoPods).find((reason) => reason !== undefined)
+  if (refused !== undefined) return refused
+  return `${ready} of ${wanted} pods of ${deployments.map((d) => `Deployment ${d.metadata.name}`).join(', ')} exist and are ready`
+}
+
+/** A pod that is not ready, and why, in one sentence. `failing`: it will hardly become ready by waiting a little. */
+export interface UnreadyPod {
+  message: string
+  failing: boolean
+}
+
+/** The pod that is worst off of those that are to be ready: the first by name where several are; undefined when there is none. */
+export function worstPod(deployments: readonly KubeObject[], pods: readonly KubeObject[]): UnreadyPod | undefined {
   const probed = containersWithProbe(deployments)
-  const waiting = pods
+  const [worst] = pods
     .filter((pod) => !isReady(pod) && pod.metadata.deletionTimestamp === undefined)
     .map((pod) => ({ name: pod.metadata.name, ...reasonOf(pod, probed) }))
     .sort((a, b) => b.rank - a.rank || (a.name < b.name ? -1 : 1))
-  const [worst] = waiting
-  if (worst) return `pod ${worst.name} is not ready: ${worst.reason}`
-  for (const deployment of deployments) {
-    const failure = condition(deployment, 'ReplicaFailure')
-    if (failure?.status === 'True') {
-      return `Deployment ${deployment.metadata.name} cannot create pods: ${excerpt(failure.message ?? failure.reason ?? '')}`
-    }
-  }
-  return `${ready} of ${wanted} pods of ${deployments.map((d) => `Deployment ${d.metadata.name}`).join(', ')} exist and are ready`
+  return worst && { message: `pod ${worst.name} is not ready: ${worst.reason}`, failing: worst.rank >= FAILING }
+}
+
+/** Why a Deployment has no pods where it wants some (a quota, an admission webhook), in one sentence. */
+export function whyNoPods(deployment: KubeObject): string | undefined {
+  const failure = condition(deployment, 'ReplicaFailure')
+  if (failure?.status !== 'True') return undefined
+  return `Deployment ${deployment.metadata.name} cannot create pods: ${excerpt(failure.message ?? failure.reason ?? '')}`
 }
 
 /**
@@ -119,7 +136,8 @@ function containerReason(status: unknown): string | undefined {
   return undefined
 }
 
-function condition(
+/** The condition of this type in an object's status. */
+export function condition(
   object: KubeObject,
   type: string,
 ): { status?: string; reason?: string; message?: string } | undefined {

@@ -25,7 +25,7 @@ function observeSubsets(query: WorkloadQuery, reader: ObjectReader): WorkloadObs
     return { ok: false, problem: { reason: 'NotYet', message, field: 'spec.workload' } }
   }
   const { desired } = subsets
-  const names = [desired, query.recordedStable, query.recordedCanary, subsets.initialStable].filter(
+  const names = [desired, query.recordedStable?.name, query.recordedCanary?.name, subsets.initialStable].filter(
     (n) => n !== undefined,
   )
   const found = findVersions(reader, { namespace: query.namespace, traffic: query.traffic, names })
@@ -35,8 +35,8 @@ function observeSubsets(query: WorkloadQuery, reader: ObjectReader): WorkloadObs
   const all = found.versions.flatMap((v) => observeVersion(v, selected(v)) ?? [])
   const here = all.find((revision) => revision.name === desired)
   const recorded = {
-    stable: all.find((revision) => revision.name === query.recordedStable),
-    canary: all.find((revision) => revision.name === query.recordedCanary),
+    stable: all.find((revision) => revision.name === query.recordedStable?.name),
+    canary: all.find((revision) => revision.name === query.recordedCanary?.name),
   }
   if (!version || !here) {
     const problem = version ? workloadMissing(version) : subsetMissing(desired, found.declaredIn, found.versions)

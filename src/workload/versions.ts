@@ -49,6 +49,18 @@ export function findVersions(
     const hosts = hostVersions(virtualService, namespace, routes, names)
     if (hosts.length > 0) return serviceVersions(reader, namespace, hosts, `VirtualService ${namespace}/${name}`)
   }
+  return subsetVersions(reader, namespace, istio, names)
+}
+
+/** The subsets of the DestinationRule that is named or, when none is, of the only one for a host whose subsets the routes use. */
+export function subsetVersions(
+  reader: ObjectReader,
+  namespace: string,
+  istio: NonNullable<RolloutSpec['traffic']['istio']>,
+  names: readonly string[],
+): Versions {
+  const { name, routes } = istio.virtualService
+  const virtualService = reader.get(resources.virtualServices, { namespace, name })
   const found = findSubsetRules(reader, {
     namespace,
     name: istio.destinationRule?.name,
@@ -70,15 +82,16 @@ export function findVersions(
   return { ok: true, versions, declaredIn }
 }
 
-function serviceVersions(
+/** Services of their own, by the hosts of destinations. */
+export function serviceVersions(
   reader: ObjectReader,
   namespace: string,
-  destinations: readonly Destination[],
+  destinations: readonly Pick<Destination, 'host'>[],
   declaredIn: string,
 ): Versions {
   const versions: Version[] = []
   for (const destination of destinations) {
-    const name = versionName(destination, namespace)
+    const name = versionName({ host: destination.host, subset: undefined }, namespace)
     if (versions.some((version) => version.name === name)) continue
     const service = selectorOf(reader, destination.host, namespace, declaredIn)
     if (!service.ok) return service

@@ -97,6 +97,7 @@ function observed(kept: 'whole' | 'slim', objects: { pods: KubeObject[]; deploym
   }
   return createSubsetWorkload(reader).observe({
     namespace,
+    rollout: 'checkout',
     workload: { subsets: { desired: 'v2' } },
     traffic: traffic(),
   })

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import type { RevisionRecord } from '../../src/api/status.ts'
 import type { KubeObject } from '../../src/kube/object.ts'
 import { createSubsetWorkload } from '../../src/workload/subsets.ts'
 import type { WorkloadQuery } from '../../src/workload/workload.ts'
@@ -48,6 +49,10 @@ const unready = {
   containerStatuses: [{ name: 'app', ready: false, state: { running: {} } }],
 }
 
+function record(name: string): RevisionRecord {
+  return { revision: `${name}-0`, name, hash: '0', format: 1, workloads: [] }
+}
+
 const usual: KubeObject[] = [
   service(),
   destinationRule(),
@@ -68,6 +73,7 @@ function observe(changes: { put?: KubeObject[]; remove?: [string, string][]; que
   api.sync()
   return createSubsetWorkload(api.reader).observe({
     namespace,
+    rollout: 'checkout',
     workload: { subsets: { desired: 'v2' } },
     traffic: traffic(),
     ...changes.query,
@@ -82,7 +88,7 @@ function desired(changes: Parameters<typeof observe>[0] = {}) {
 
 describe('subsets', () => {
   test('sees what runs behind every one of them', () => {
-    const seen = observe({ query: { recordedStable: 'v1', recordedCanary: 'v3' } })
+    const seen = observe({ query: { recordedStable: record('v1'), recordedCanary: record('v3') } })
     expect(seen).toMatchObject({
       ok: true,
       desired: {
@@ -137,7 +143,7 @@ describe('subsets', () => {
   })
 
   test('what is behind the recorded names is known although the desired version is not there', () => {
-    const recorded = { recordedStable: 'v1', recordedCanary: 'v2' }
+    const recorded = { recordedStable: record('v1'), recordedCanary: record('v2') }
     const seen = { desired: 'v9', stable: { name: 'v1' }, canary: { name: 'v2', ready: 2 } }
     expect(observe({ query: { workload: { subsets: { desired: 'v9' } }, ...recorded } })).toMatchObject({
       problem: { reason: 'SubsetMissing' },
@@ -188,7 +194,7 @@ describe('subsets', () => {
         service('checkout-v1', { version: 'v1' }),
         service('checkout-v2', { version: 'v2' }),
       ],
-      query: { workload: { subsets: { desired: 'checkout-v2' } }, recordedStable: 'checkout-v1' },
+      query: { workload: { subsets: { desired: 'checkout-v2' } }, recordedStable: record('checkout-v1') },
     })
     expect(seen).toMatchObject({
       ok: true,

@@ -1,0 +1,12 @@
+import type { FamilyReader } from './deployment/family.ts'
+import type { LatchMemory } from './deployment/latch.ts'
+import { createDeploymentWorkload } from './deployment/observe.ts'
+import { createSubsetWorkload } from './subsets.ts'
+import type { Workload } from './workload.ts'
+
+/** Both ways to release a workload, by what the Rollout names. */
+export function createWorkload(reader: FamilyReader, latch: LatchMemory): Workload {
+  const subsets = createSubsetWorkload(reader)
+  const deployment = createDeploymentWorkload(reader, latch)
+  return { observe: (query) => (query.workload.deployment ? deployment : subsets).observe(query) }
+}
