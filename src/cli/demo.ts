@@ -2,14 +2,16 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline/promises'
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import type { KubeClient } from '../kube/client.ts'
 import { systemRuntime as runtime } from '../runtime.ts'
 import type { CommandFactory } from './command.ts'
+import type { Story } from './demo/story.ts'
 import type { Witness } from './demo/witness.ts'
 import { untilStopped } from './signals.ts'
 
 interface DemoOptions {
+  story: string
   json?: boolean
   keep?: boolean
   picture?: string
@@ -20,6 +22,11 @@ export const demoCommand: CommandFactory = (exit) =>
   new Command('demo')
     .description(
       'the whole story in about a minute: a good release, one with errors, one that is slow, on a cluster in this process',
+    )
+    .addOption(
+      new Option('--story <name>', 'versions side by side, or one Deployment whose image is changed in Git')
+        .choices(['subsets', 'deployment'])
+        .default('subsets'),
     )
     .option('--json', 'print one report for machines, and nothing else')
     .option('--keep', 'leave everything running at the end, with a kubeconfig to look around')
@@ -39,7 +46,8 @@ async function demo(options: DemoOptions): Promise<number> {
   const { drawPicture } = await import('./demo/picture.ts')
   const { readCommits, renderReport } = await import('./demo/report.ts')
   const { buildStage, REQUESTS_PER_SECOND } = await import('./demo/stage.ts')
-  const { acts, play } = await import('./demo/story.ts')
+  const { play } = await import('./demo/act.ts')
+  const story = await storyOf(options.story)
   const { createView } = await import('./demo/view.ts')
   const { createWitness } = await import('./demo/witness.ts')
 
@@ -59,7 +67,7 @@ async function demo(options: DemoOptions): Promise<number> {
   const ending = new AbortController()
   let ended: number | undefined
   let client: KubeClient | undefined
-  const building = buildStage({ dir, runtime, log, onStep: (what) => view.say(what) })
+  const building = buildStage({ story, dir, runtime, log, onStep: (what) => view.say(what) })
   let witness: Witness | undefined
   try {
     return await Promise.race([tell(), stopped.then(() => ended ?? 130)])
@@ -81,14 +89,13 @@ async function demo(options: DemoOptions): Promise<number> {
     client = admin
     if (!(await witness.until((status) => status.phase === 'Healthy', 20_000)))
       throw new Error(`the app did not become healthy: ${witness.status().message ?? 'no status yet'}`)
-    view.say('my-app 1.0.0 serves all traffic')
-    view.follow(witness, stage.load)
+    view.say(story.serving)
+    view.follow(story, witness, stage.load)
     const reports = []
-    for (const [i, act] of acts.entries()) {
+    for (const [i, act] of story.acts.entries()) {
       ending.signal.throwIfAborted()
-      view.act(act, i + 1, acts.length)
+      view.act(act, i + 1, story.acts.length)
       const teller = {
-        act: () => undefined,
         question: async (approval: Parameters<typeof approveHere>[0]) => {
           if (interactive && (await ask(view, ending.signal))) {
             await approveHere(approval, { client: admin, runtime, log })
@@ -99,7 +106,7 @@ async function demo(options: DemoOptions): Promise<number> {
           view.say(`dana clicks Approve in Slack (signed request, answered ${status})`)
         },
       }
-      const report = await play(stage, witness, act, teller, runtime)
+      const report = await play({ stage, witness, story, runtime }, act, teller)
       ending.signal.throwIfAborted()
       reports.push(report)
       view.say(`${report.ok ? '✓' : '✗'} ${report.result}: ${report.message}`)
@@ -134,6 +141,11 @@ async function demo(options: DemoOptions): Promise<number> {
     }
     return report.ok ? 0 : 1
   }
+}
+
+async function storyOf(name: string): Promise<Story> {
+  if (name === 'deployment') return (await import('./demo/deployment/story.ts')).deploymentStory
+  return (await import('./demo/subsets/story.ts')).subsetsStory
 }
 
 /** Asks at the terminal; true for yes, false when nobody answers for a while (then Slack does). */

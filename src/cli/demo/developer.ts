@@ -6,6 +6,8 @@ import { simpleGit } from 'simple-git'
 export interface Developer {
   /** Commits what `edit` makes of the newest files, and pushes; does it again when somebody pushed first. */
   commit(message: string, edit: (files: Map<string, string>) => Map<string, string>): Promise<void>
+  /** A file as it is at the tip of the branch; empty when there is none. */
+  read(file: string): Promise<string>
 }
 
 export async function createDeveloper(options: {
@@ -35,6 +37,10 @@ export async function createDeveloper(options: {
   }
 
   return {
+    async read(file) {
+      await git.fetch('origin', branch)
+      return git.show(`origin/${branch}:${path}/${file}`).catch(() => '')
+    },
     async commit(message, edit) {
       for (let attempt = 1; ; attempt++) {
         const fetched = await git.fetch('origin', branch).catch(() => undefined)

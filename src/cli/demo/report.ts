@@ -1,6 +1,6 @@
 import { simpleGit } from 'simple-git'
+import type { ActReport } from './act.ts'
 import type { Stage } from './stage.ts'
-import type { ActReport } from './story.ts'
 
 /** Everything that happened, for machines. */
 export interface DemoReport {

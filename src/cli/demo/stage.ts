@@ -9,16 +9,7 @@ import type { Runtime } from '../../runtime.ts'
 import { type Load, startLoad } from '../../sandbox/mesh/index.ts'
 import { type Sandbox, startSandbox } from '../../sandbox/sandbox.ts'
 import { createDeveloper, type Developer } from './developer.ts'
-import {
-  deployment,
-  destinationRule,
-  NAMESPACE,
-  rollout,
-  rolloutSource,
-  service,
-  versions,
-  virtualService,
-} from './manifests.ts'
+import { NAMESPACE, type Story } from './story.ts'
 
 /** Everything the story is played on: a cluster, a controller, a repository, and clients that never stop asking. */
 export interface Stage {
@@ -44,6 +35,7 @@ export const REQUESTS_PER_SECOND = 100
 export const APPROVER = 'U0DANA'
 
 export async function buildStage(options: {
+  story: Story
   dir: string
   runtime: Runtime
   log: Logger
@@ -53,7 +45,7 @@ export async function buildStage(options: {
   /** Whatever else has to be in the cluster before the controller starts. */
   prepare?: (sandbox: Sandbox) => void
 }): Promise<Stage> {
-  const { dir, runtime, log, onStep, rbac = false, prepare } = options
+  const { story, dir, runtime, log, onStep, rbac = false, prepare } = options
   const startedAt = runtime.now()
   const stops: (() => Promise<unknown>)[] = []
   const stop = async () => {
@@ -71,27 +63,13 @@ export async function buildStage(options: {
       branch: BRANCH,
     })
     const approvers = [`slack-user:${APPROVER}`, 'user:kubernetes-admin']
-    await developer.commit(
-      'my-app: 1.0.0 serves, 2.0.0 stands by',
-      () =>
-        new Map([
-          ['my-app-v1.yaml', deployment(versions.v1)],
-          ['my-app-v2.yaml', deployment(versions.v2)],
-          ['service.yaml', service],
-          ['destination-rule.yaml', destinationRule],
-          ['virtual-service.yaml', virtualService],
-          ['rollout.yaml', rollout(approvers)],
-        ]),
-    )
+    await developer.commit(story.opening.commit, () => story.opening.files(approvers))
     const { storage } = sandbox.api
     storage.create(
       { group: '', plural: 'namespaces' },
       { apiVersion: 'v1', kind: 'Namespace', metadata: { name: NAMESPACE } },
     )
-    storage.create(
-      { group: 'sluice.dev', plural: 'rolloutsources' },
-      rolloutSource(sandbox.git.url, BRANCH, PATH) as KubeObject,
-    )
+    storage.create({ group: 'sluice.dev', plural: 'rolloutsources' }, rolloutSource(sandbox.git.url))
     prepare?.(sandbox)
     onStep('starting the controller')
     const slackSecret = randomBytes(16).toString('hex')
@@ -115,7 +93,7 @@ export async function buildStage(options: {
     await controller.synced
     const load = startLoad({
       url: sandbox.mesh.url,
-      host: `my-app.${NAMESPACE}`,
+      host: `${story.app}.${NAMESPACE}`,
       ratePerSecond: REQUESTS_PER_SECOND,
       runtime,
       source: { workload: 'shop-frontend', namespace: NAMESPACE, app: 'shop-frontend', version: 'v1' },
@@ -125,5 +103,22 @@ export async function buildStage(options: {
   } catch (error) {
     await stop()
     throw error
+  }
+}
+
+/** The RolloutSource that points the cluster at the repository; applied once by whoever runs the cluster. */
+function rolloutSource(url: string): KubeObject {
+  return {
+    apiVersion: 'sluice.dev/v1alpha1',
+    kind: 'RolloutSource',
+    metadata: { name: 'config', namespace: NAMESPACE },
+    spec: {
+      url,
+      branch: BRANCH,
+      path: PATH,
+      interval: '1s',
+      apply: 'All',
+      write: { mode: 'Push', commits: 'EveryStep' },
+    },
   }
 }

@@ -3,6 +3,7 @@ import { fieldAt, listAt, textAt } from '../../kube/field.ts'
 import type { KubeObject } from '../../kube/object.ts'
 import type { Runtime } from '../../runtime.ts'
 import type { Storage } from '../../sandbox/apiserver/index.ts'
+import { createPodRegister, type PodSeen } from './pods.ts'
 import { ROLLOUTS, VIRTUAL_SERVICES } from './stage.ts'
 
 /** Weights of all subsets, as somebody who watches the VirtualService sees them. */
@@ -16,7 +17,11 @@ export interface Witness {
   /** Every change of the weights since the start, oldest first. */
   weights(): readonly WeightsSeen[]
   status(): RolloutStatus
-  /** Calls back on every change of Rollout or route. */
+  /** Every pod there is, those that are ending left out. */
+  pods(): PodSeen[]
+  /** Every pod that came into being from then on, epoch ms. */
+  podsSince(at: number): PodSeen[]
+  /** Calls back on every change of Rollout, route or pods. */
   onChange(listener: () => void): () => void
   /** Resolves when the Rollout is as wanted; false when that takes longer than `ms`, or when nobody watches any more. */
   until(test: (status: RolloutStatus) => boolean, ms: number): Promise<boolean>
@@ -31,7 +36,9 @@ export function createWitness(storage: Storage, runtime: Runtime): Witness {
   const tell = () => {
     for (const listener of listeners) listener()
   }
+  const pods = createPodRegister(storage, runtime, () => tell())
   const unsubscribes = [
+    pods.stop,
     storage.subscribe(VIRTUAL_SERVICES, (type, object) => {
       if (type === 'DELETED') return
       const weights = weightsOf(object)
@@ -47,6 +54,8 @@ export function createWitness(storage: Storage, runtime: Runtime): Witness {
   return {
     weights: () => seen,
     status: () => status,
+    pods: () => pods.present(),
+    podsSince: (at) => pods.since(at),
     onChange(listener) {
       listeners.add(listener)
       return () => listeners.delete(listener)

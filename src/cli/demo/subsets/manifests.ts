@@ -1,5 +1,7 @@
 /** The classic canary with Istio: one Service, a subset for each version, and a VirtualService that splits traffic between them. */
 
+import { NAMESPACE } from '../story.ts'
+
 /** How one version of the demo's app behaves; see the sandbox's table of SANDBOX_* variables. */
 export interface Version {
   name: string
@@ -7,8 +9,6 @@ export interface Version {
   replicas: number
   env: Record<string, string>
 }
-
-export const NAMESPACE = 'shop'
 
 export const versions = {
   v1: {
@@ -151,16 +151,6 @@ spec:
   source:
     name: config
 `
-}
-
-/** The RolloutSource that points the cluster at the repository; applied once by whoever runs the cluster. */
-export function rolloutSource(url: string, branch: string, path: string): object {
-  return {
-    apiVersion: 'sluice.dev/v1alpha1',
-    kind: 'RolloutSource',
-    metadata: { name: 'config', namespace: NAMESPACE },
-    spec: { url, branch, path, interval: '1s', apply: 'All', write: { mode: 'Push', commits: 'EveryStep' } },
-  }
 }
 
 /** What a developer adds to the DestinationRule and the VirtualService for a new version. */
