@@ -7,6 +7,7 @@ import { type Runtime, systemRuntime } from '../runtime.ts'
 import { type ApiServer, startApiServer } from './apiserver/index.ts'
 import { type ClusterRuntime, startCluster } from './cluster/index.ts'
 import { type GitRemote, startGitRemote } from './git/remote.ts'
+import { installLatch } from './latch.ts'
 import { type Mesh, startMesh } from './mesh/index.ts'
 import { type SandboxPrometheus, startPrometheus } from './prometheus/server.ts'
 
@@ -24,6 +25,8 @@ export interface SandboxOptions {
   propagationMs?: number
   /** Authorize requests by the stored RBAC objects. */
   rbac?: boolean
+  /** False: a cluster without the admission policy that latches Deployments. */
+  latch?: boolean
   /** How often autoscalers look, and the first delay before a crashed container starts again; as in Kubernetes unless told. */
   hpaIntervalMs?: number
   crashBackOffMs?: number
@@ -43,7 +46,7 @@ export interface Sandbox {
   stop(): Promise<void>
 }
 
-/** Starts API server, pods, mesh, Prometheus and Git remote, with the CRDs of Sluice, Istio and the Gateway API installed. */
+/** Starts API server, pods, mesh, Prometheus and Git remote, with the CRDs of Sluice, Istio and the Gateway API and the latch installed. */
 export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   const { dir, runtime = systemRuntime, scrapeIntervalMs = 1_000, seed = 1, propagationMs = 100 } = options
   await mkdir(dir, { recursive: true, mode: 0o700 })
@@ -65,6 +68,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
         { group: 'apiextensions.k8s.io', plural: 'customresourcedefinitions' },
         crdOf(kind) as unknown as KubeObject,
       )
+    if (options.latch ?? true) await installLatch(api.storage)
     const { hpaIntervalMs, crashBackOffMs } = options
     const cluster = startCluster({
       storage: api.storage,
