@@ -1,0 +1,60 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { type History, histories, play } from './history.ts'
+import type { DeploymentWorld } from './world.ts'
+
+/** Histories in all, of which a part is played twice; SLUICE_HISTORIES multiplies what CI plays of the other mode, and of this. */
+const runs = Math.ceil(0.4 * Number(process.env.SLUICE_HISTORIES ?? 10_000))
+
+/** Another one each time; SLUICE_SEED plays the same histories again. */
+const seed = Number(process.env.SLUICE_SEED ?? Math.floor(Math.random() * 2 ** 31))
+console.log(`${runs} histories of a Deployment from seed ${seed}`)
+
+/** What is left of a history for those who come later. */
+function outcome({ status, points, log, gone, gitTemplate, cluster, namespaceTerminating }: DeploymentWorld) {
+  const { deployment: d, canary, labelled, autoscaler } = cluster
+  return {
+    gone,
+    points,
+    gitTemplate,
+    labelled,
+    canary: canary?.revision,
+    template: d?.template,
+    paused: d?.paused,
+    minimum: autoscaler?.min,
+    stable: status.stable?.revision,
+    tested: status.stable?.tested,
+    outcomes: status.history?.map(({ revision, result, reason }) => ({ revision, result, reason })),
+    bad: status.knownBad?.map((k) => k.revision).sort(),
+    // A namespace that is going away waits for nobody: what is told to Git then is told by chance.
+    commits: namespaceTerminating ? [] : log.map(({ kind, weights, template }) => ({ kind, weights, template })),
+  }
+}
+
+/** Every reconcile in `deaths` dies: before the effect with that index, or (-1) right after the status was recorded. */
+function killed(history: History, deaths: Map<number, number>): DeploymentWorld {
+  return play(history, (reconcile) => deaths.get(reconcile))
+}
+
+describe('whatever happens to a Deployment', () => {
+  test('every promise holds at every moment, and it comes to an end', { timeout: 0 }, () => {
+    fc.assert(
+      fc.property(histories(), (history) => {
+        play(history)
+      }),
+      { seed, numRuns: Math.ceil(runs * 0.6) },
+    )
+  })
+
+  test('a controller that dies anywhere, and often, leaves the same outcomes and the same commits (I5)', {
+    timeout: 0,
+  }, () => {
+    const death = fc.tuple(fc.nat(60), fc.integer({ min: -1, max: 7 }))
+    fc.assert(
+      fc.property(histories(8), fc.array(death, { minLength: 1, maxLength: 12 }), (history, deaths) => {
+        expect(outcome(killed(history, new Map(deaths)))).toEqual(outcome(play(history)))
+      }),
+      { seed, numRuns: Math.ceil(runs * 0.2) },
+    )
+  })
+})

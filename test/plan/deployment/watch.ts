@@ -1,0 +1,159 @@
+import { expect } from 'vitest'
+import type { RolloutStatus } from '../../../src/api/status.ts'
+import type { Effect } from '../../../src/plan/effects.ts'
+import type { Observation } from '../../../src/plan/observation.ts'
+import { guard, over } from '../promises.ts'
+import { hashOf, type Template } from './native.ts'
+import { runningIn } from './see.ts'
+import type { DeploymentWorld } from './world.ts'
+
+/** Looks at a Deployment's world from outside and throws as soon as a promise is broken. */
+export function watch(world: DeploymentWorld): { after(): void; end(): void } {
+  guard(world)
+  /** Contents that have passed every step, or served when Sluice came. */
+  const passed = new Set<string>()
+  let before: RolloutStatus = {}
+  let beforeDeletion = false
+  const templates = new Map<string, Template>()
+
+  const contentHash = (content: string): string => {
+    const [tag = '', env = ''] = content.split('/')
+    const template = templates.get(content) ?? { tag, env, restart: 0 }
+    templates.set(content, template)
+    return hashOf(template)
+  }
+
+  world.onStatus = (status) => {
+    if (!before.stable && status.stable && status.stable.tested !== false) passed.add(status.stable.hash)
+    const promoted = status.deployment?.promotion
+    if (promoted && !before.deployment?.promotion) {
+      const { canary } = before
+      expect(canary, 'a canary was tried before it is promoted').toBeDefined()
+      expect(world.weight, 'what is promoted had all the traffic').toBe(100)
+      passed.add(canary?.hash ?? '')
+    }
+    before = status
+  }
+
+  world.onBirth = (content, excuse) => {
+    if (excuse !== undefined || !before.stable) return
+    const hash = contentHash(content)
+    const { stable, deployment } = before
+    const homes = [stable, deployment?.promotion?.previous, deployment?.restoring].map((r) => r?.hash)
+    expect(homes, `pods of ${content} appear in the Deployment, which nobody has let go`).toContain(hash)
+    expect(passed.has(hash) || stable.tested === false, `${content} was not tried`).toBe(true)
+  }
+
+  world.onHands = (effect, seen) => hands(world, effect, seen, before)
+
+  return {
+    after() {
+      if (world.gone) return
+      const { stable } = world.status
+      if (!stable || world.spec.suspend) return
+      if (!passed.has(stable.hash))
+        expect(stable.tested, `${stable.revision} was never tried, and status says so`).toBe(false)
+      beforeDeletion = world.deleting
+    },
+    end() {
+      quiet(world)
+      const { cluster, status } = world
+      const d = cluster.deployment
+      if (world.gone) {
+        if (world.namespaceTerminating || !d) return
+        expect(world.points.canary, 'traffic is on the Deployment').toBe(0)
+        expect(cluster.canary, 'no canary is left').toBeUndefined()
+        expect(cluster.labelled, 'nothing latches it any more').toBe(false)
+        expect(cluster.autoscaler?.own, 'the autoscaler has its own minimum').toBeUndefined()
+        if (passed.has(hashOf(d.template)) && hashOf(d.template) === status.stable?.hash)
+          expect(d.paused, 'what was tried is not paused').toBe(false)
+        else if (!cluster.excused[`${d.template.tag}/${d.template.env}`])
+          expect(d.paused, 'what was not tried stays paused').toBe(true)
+        return
+      }
+      expect(beforeDeletion && world.deleting, 'a deleted Rollout goes').toBe(false)
+      over(world)
+      expect(world.points, 'stable has all traffic').toEqual({ stable: 100, canary: 0 })
+      expect(cluster.canary, 'no canary Deployment is left').toBeUndefined()
+      expect(cluster.autoscaler?.own, 'the autoscaler has its own minimum').toBeUndefined()
+      expect(cluster.labelled, 'the Deployment is latched').toBe(true)
+      expect(Object.keys(status.deployment ?? {}), 'nothing is under way').toEqual(
+        status.deployment?.latch ? ['latch'] : [],
+      )
+      if (!d || !status.stable) throw new Error('nothing is stable')
+      const running = runningIn(cluster, d).map((r) => r.hash)
+      expect(running, 'the Deployment runs stable, and nothing else').toEqual([status.stable.hash])
+      const same = hashOf(d.template) === status.stable.hash
+      if (same && world.spec.workload.deployment?.latch === 'Admission')
+        expect(d.paused, 'what is stable is not held back').toBe(false)
+      if (same) expect(status.phase).toBe('Healthy')
+      else expect(d.paused, 'what is known to be bad is').toBe(true)
+      if (world.spec.workload.deployment?.latch === 'Pause') expect(d.paused, 'is paused all the time').toBe(true)
+      if (!passed.has(status.stable.hash)) expect(status.stable.tested, 'is said not to be tested').toBe(false)
+    },
+  }
+}
+
+/** What must be true of everything that Sluice does to Deployments. */
+function hands(world: DeploymentWorld, effect: Effect, seen: Observation, before: RolloutStatus): void {
+  const { cluster } = world
+  const stale = world.cached !== undefined || world.problem !== undefined
+  const { stable, canary, deployment } = before
+  const d = seen.workload.deployment
+  const desired = seen.workload.ok ? seen.workload.desired : undefined
+  switch (effect.kind) {
+    case 'removeCanary':
+      if (!stale && cluster.canary) expect(world.points.canary, 'never takes pods from under traffic').toBe(0)
+      return
+    case 'scaleCanary':
+      if (stale || !cluster.canary || world.weight === 0 || world.seen) return
+      expect(effect.replicas, 'never scales down what carries traffic').toBeGreaterThanOrEqual(cluster.canary.asked)
+      expect(effect.revision.revision, 'never changes what carries traffic').toBe(cluster.canary.revision)
+      return
+    case 'resume': {
+      expect(effect.resourceVersion, 'lets go what it has seen').toBe(d?.resourceVersion)
+      const homes = [stable, deployment?.promotion ? canary : undefined].map((r) => r?.hash)
+      expect(homes, 'lets go only what was tried').toContain(desired?.hash)
+      return
+    }
+    case 'restoreTemplate':
+      expect([stable?.hash, deployment?.promotion?.previous.hash, deployment?.restoring?.hash]).toContain(
+        effect.to.hash,
+      )
+      return
+    default:
+      return
+  }
+}
+
+/** Everything that stood in the way is gone, and people answer: the rollout has to come to an end. */
+function quiet(world: DeploymentWorld): void {
+  Object.assign(world, {
+    silence: undefined,
+    gap: false,
+    stepEvents: undefined,
+    gitDown: false,
+    gitRefuses: false,
+    problem: undefined,
+    specProblem: undefined,
+    cached: undefined,
+    seen: undefined,
+    refused: false,
+  })
+  world.mend()
+  world.spec = { ...world.spec, suspend: false, windows: [] }
+  const left = () =>
+    world.gone ||
+    (!world.status.canary &&
+      !world.status.git?.pending?.length &&
+      !world.cluster.canary &&
+      ['Healthy', 'RolledBack'].includes(world.status.phase ?? ''))
+  for (let i = 0; i < 40; i++) {
+    if (world.person) world.personWrites(world.person.canary, world.ours[world.person.canary] ?? 0)
+    world.approve()
+    if (world.status.paused) world.ask('resume', {})
+    world.wait(60_000, () => world.gone || Object.values(world.approvals).some((a) => a.state === 'Pending'))
+    if (left() && i > 2) return
+  }
+  throw new Error(`does not come to an end: ${world.status.phase}: ${world.status.message}`)
+}
