@@ -65,6 +65,9 @@ export const errors = {
   },
   CanaryNameTaken: { fix: 'Rename or remove that Deployment; Sluice needs the name for the canary.' },
   CanaryRefused: { fix: 'The API server’s message says what is wrong with the copy of the Deployment.' },
+  TemplateGone: {
+    fix: 'Put the pod template of that version back in Git, and keep a revisionHistoryLimit of at least 2.',
+  },
   LatchMissing: { fix: 'Install the admission policies in deploy/, or use latch: Pause.' },
   RequestVoid: { fix: 'Look at the Rollout again and repeat the request for the current revision.' },
   SlackSignature: { fix: 'Check the Slack signing secret.' },

@@ -27,6 +27,7 @@ export const resources = {
     false,
   ),
   horizontalPodAutoscalers: define('autoscaling', 'v2', 'horizontalpodautoscalers', 'HorizontalPodAutoscaler'),
+  podDisruptionBudgets: define('policy', 'v1', 'poddisruptionbudgets', 'PodDisruptionBudget'),
 } satisfies Record<string, Resource>
 
 /** Versions of the Istio networking API that carry the same content, best first. */

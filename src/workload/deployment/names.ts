@@ -21,6 +21,8 @@ export const names = {
   templateHash: 'sluice.dev/template-hash',
   /** Annotation on the autoscaler of the user's Deployment while Sluice raises its minimum: the minimum it had. */
   floorOf: 'sluice.dev/floor-of',
+  /** Annotation beside it: the minimum that Sluice has set, by which a minimum that somebody else set since is known. */
+  floor: 'sluice.dev/floor',
 } as const
 
 /** Value of the label `managed-by`, and the field manager of every write. */
