@@ -7,8 +7,11 @@ import { type Effect, isRequired, type Plan, type SetWeight } from '../plan/effe
 import type { Context, RolloutRef } from './context.ts'
 import { FINALIZER } from './observe.ts'
 
-/** What became of the effects. `failed`: a required one was not done, and nothing after it either. */
-export type Performed = { failed?: { effect: Effect; problem: Problem; retryMs: number } }
+/**
+ * What became of the effects. `failed`: a required one was not done, and nothing after it either. `unasked`: why people have not
+ * been asked what they are waited for; it is tried again at the next look.
+ */
+export type Performed = { failed?: { effect: Effect; problem: Problem; retryMs: number }; unasked?: Problem }
 
 /** One Rollout and what was decided about it. */
 export interface Work {
@@ -27,21 +30,34 @@ const RETREAT_PAUSES_MS = [20, 50, 100, 200, 400, 800]
  */
 export async function perform(c: Context, work: Work): Promise<Performed> {
   const { ref } = work
+  let unasked: Problem | undefined
   for (const effect of work.decided.effects) {
     try {
       const failed = await one(c, work, effect)
       if (failed) return { failed: { effect, ...failed } }
     } catch (error) {
-      const problem: Problem = {
-        reason: asKubeError(error) ? 'ApiUnreachable' : 'Internal',
-        message: error instanceof Error ? error.message : String(error),
-      }
+      const problem = problemOf(error)
       if (isRequired(effect)) return { failed: { effect, problem, retryMs: 1_000 } }
+      if (effect.kind === 'askApproval')
+        unasked = { ...problem, message: `the question could not be asked: ${problem.message}` }
       c.log.warn({ rollout: ref.key, effect: effect.kind, err: error }, 'effect failed')
       c.metrics.reconcileError(asKubeError(error) ? 'transient' : 'bug')
     }
   }
-  return {}
+  return unasked ? { unasked } : {}
+}
+
+/** What a request that failed means for the person who can do something about it. */
+export function problemOf(error: unknown): Problem {
+  const known = asKubeError(error)
+  const reason = !known
+    ? 'Internal'
+    : known.isForbidden
+      ? 'Forbidden'
+      : known.isTransient || known.isConflict
+        ? 'ApiUnreachable'
+        : 'ManifestRefused'
+  return { reason, message: error instanceof Error ? error.message : String(error) }
 }
 
 async function one(c: Context, work: Work, effect: Effect): Promise<{ problem: Problem; retryMs: number } | undefined> {

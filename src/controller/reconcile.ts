@@ -1,11 +1,11 @@
+import type { RolloutStatus } from '../api/status.ts'
 import { type Problem, sentence } from '../errors.ts'
-import { keyOf } from '../kube/object.ts'
+import { type KubeObject, keyOf } from '../kube/object.ts'
 import { resources } from '../kube/resources.ts'
-import type { Plan } from '../plan/effects.ts'
 import { plan } from '../plan/plan.ts'
 import type { Context, RolloutRef } from './context.ts'
 import { analysisRequest, effectiveSpec, observe } from './observe.ts'
-import { perform } from './perform.ts'
+import { perform, problemOf } from './perform.ts'
 import { report } from './report.ts'
 import { settle } from './settle.ts'
 
@@ -30,10 +30,15 @@ export async function reconcile(c: Context, key: string): Promise<Again> {
   const decided = plan(recorded, observation, c.runtime.now())
   const spec = effectiveSpec(rollout, observation.spec, recorded)
 
-  const { failed } = await perform(c, { rollout, ref, spec, decided })
-  const status = failed ? withProblem(decided, failed.problem) : decided.status
+  const { failed, unasked } = await perform(c, { rollout, ref, spec, decided })
+  const status = failed
+    ? withProblem(decided.fallback, failed.problem)
+    : unasked
+      ? withProblem(decided.status, unasked)
+      : decided.status
   const retreating = failed?.effect.kind === 'setWeight' && failed.effect.direction === 'retreat'
   const outcome = await c.recorder.record(rollout, status).catch((error: unknown) => {
+    tellNotWritten(c, rollout, error)
     if (!retreating) throw error
     c.log.warn({ rollout: key, err: error }, 'status not written')
     return 'NotWritten' as const
@@ -56,9 +61,21 @@ export async function reconcile(c: Context, key: string): Promise<Again> {
   return decided.requeueAfterMs === undefined ? undefined : { afterMs: decided.requeueAfterMs }
 }
 
-/** The fallback says what is true; the problem says why it is not better. */
-function withProblem(decided: Plan, problem: Problem): Plan['status'] {
-  return { ...decided.fallback, message: `${decided.fallback.message ?? ''}; ${sentence(problem)}` }
+/** The status says what is true; the problem says why it is not better. */
+function withProblem(status: RolloutStatus, problem: Problem): RolloutStatus {
+  return { ...status, message: `${status.message ?? ''}; ${sentence(problem)}` }
+}
+
+/** A status that is refused cannot tell people so itself. */
+function tellNotWritten(c: Context, rollout: KubeObject, error: unknown): void {
+  const { reason, message } = problemOf(error)
+  if (reason !== 'Forbidden' && reason !== 'ManifestRefused') return
+  c.events.record({
+    regarding: rollout,
+    type: 'Warning',
+    reason: 'StatusNotWritten',
+    message: `nothing moves forward while the status cannot be written: ${message}`,
+  })
 }
 
 function forget(c: Context, key: string): undefined {

@@ -144,6 +144,7 @@ const reasons: Record<number, string> = {
   404: 'NotFound',
   409: 'Conflict',
   410: 'Expired',
+  413: 'RequestEntityTooLarge',
   422: 'Invalid',
   429: 'TooManyRequests',
   500: 'InternalError',
