@@ -23,10 +23,13 @@ export interface LatchProof {
   deployment: string
 }
 
-/** What this process knows about the admission policy that keeps new templates from rolling, by Deployment. */
-export interface Latch {
-  /** What the last dry run said about the Deployment with this uid. */
+/** What this process has found out about the admission policy that latches, by the uid of the Deployment it was tried on. */
+export interface LatchMemory {
   of(uid: string): LatchState
+}
+
+/** The memory, and how it comes by what it knows. */
+export interface Latch extends LatchMemory {
   /**
    * Tries it, one dry run per Deployment at a time, and tells `onAnswer` when the API server has answered. Never rejects: a request that
    * failed is no answer, what was known stays, and why it failed is what the promise says.
