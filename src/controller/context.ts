@@ -15,6 +15,7 @@ import type { Router } from '../traffic/router.ts'
 import type { Workload } from '../workload/workload.ts'
 import type { AnalysisFeed } from './feed.ts'
 import type { Recorder } from './record.ts'
+import type { Rival } from './rivals.ts'
 
 /** A Rollout as it is referred to by everything that acts on it. */
 export interface RolloutRef {
@@ -56,8 +57,8 @@ export interface Context {
   breaches: Map<string, number>
   /** Remembers which Deployments a Rollout looks at, so that changes of their pods wake it. */
   interest(key: string, deployments: readonly string[]): void
-  /** An older Rollout on the same route, by its key. */
-  rivalOf(rollout: KubeObject, spec: RolloutSpec): string | undefined
+  /** An older Rollout on the same route or Deployment. */
+  rivalOf(rollout: KubeObject, spec: RolloutSpec): Rival | undefined
   /** Checked on the monotonic clock right before every forward write (I6). */
   isLeader(): boolean
   /** The process has been asked to end: what is under way is finished, nothing long is begun. */

@@ -15,7 +15,7 @@ import { createHealth } from '../server/health.ts'
 import { createMetrics } from '../server/metrics.ts'
 import { createServer } from '../server/server.ts'
 import { createIstioRouter } from '../traffic/istio/router.ts'
-import { createSubsetWorkload } from '../workload/subsets.ts'
+import { createWorkload } from '../workload/create.ts'
 import { createCaches, type Kind } from './caches.ts'
 import { clusterNameOf } from './cluster-name.ts'
 import type { Context } from './context.ts'
@@ -109,7 +109,7 @@ export async function startController(config: ControllerConfig, parts: Controlle
     client,
     reader: caches,
     router,
-    workload: createSubsetWorkload(caches),
+    workload: createWorkload(caches, { of: () => ({ state: 'Unknown' }) }),
     feed,
     git: sources,
     approvals,

@@ -8,8 +8,10 @@ import type { Problem } from '../errors.ts'
 import { fieldAt } from '../kube/field.ts'
 import { type KubeObject, keyOf } from '../kube/object.ts'
 import { resources } from '../kube/resources.ts'
+import { destinationsOf } from '../plan/destinations.ts'
 import type { AnalysisObservation, ApprovalObservation, Observation, TrafficObservation } from '../plan/observation.ts'
 import type { Context } from './context.ts'
+import type { Rival } from './rivals.ts'
 
 /** The finalizer that lets Sluice put traffic back before a Rollout is gone. */
 export const FINALIZER = 'sluice.dev/rollout'
@@ -43,7 +45,7 @@ export function observe(c: Context, rollout: KubeObject, status: RolloutStatus):
   const request = analysisRequest(rollout, spec, status)
   return {
     ...base,
-    ...(rival ? { conflict: { reason: 'Conflict', message: `the older Rollout ${rival} owns the same route` } } : {}),
+    ...(rival ? { conflict: conflictWith(rival) } : {}),
     workload: c.workload.observe({
       namespace,
       rollout: metadata.name,
@@ -76,11 +78,16 @@ export function effectiveSpec(
   return { ...last.data, workload: { subsets: { ...last.data.workload.subsets, desired } } }
 }
 
+function conflictWith({ key, owns }: Rival): Problem {
+  return { reason: 'Conflict', message: `the older Rollout ${key} owns the same ${owns}` }
+}
+
 function trafficOf(c: Context, namespace: string, spec: RolloutSpec, status: RolloutStatus): TrafficObservation {
   const stable = status.stable?.name
   const desired = spec.workload.subsets?.desired
-  const recordedPair = stable && status.canary ? { stable, canary: status.canary.name } : undefined
-  const desiredPair = stable && desired && desired !== stable ? { stable, canary: desired } : undefined
+  const recordedPair =
+    stable && status.canary ? destinationsOf(spec, { stable, canary: status.canary.name }) : undefined
+  const desiredPair = stable ? destinationsOf(spec, { stable, canary: desired }) : undefined
   const asked = [recordedPair, desiredPair].filter((pair) => pair !== undefined)
   const seen = c.router.observe(spec.traffic, namespace, asked)
   if (seen.problem) {

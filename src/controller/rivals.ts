@@ -4,32 +4,51 @@ import { textAt } from '../kube/field.ts'
 import { type KubeObject, keyOf } from '../kube/object.ts'
 import type { Router } from '../traffic/router.ts'
 
+/** An older Rollout in whose way this one is. */
+export interface Rival {
+  /** Its `namespace/name`. */
+  key: string
+  /** What both would own. */
+  owns: 'route' | 'Deployment'
+}
+
 /**
- * The older Rollout that owns one of the same routes, by its key. The older one is the one created first; of two created
- * in the same second, the one whose uid sorts first.
+ * The older Rollout that owns one of the same routes or the same Deployment. The older one is the one created first; of two created in
+ * the same second, the one whose uid sorts first.
  */
 export function findRival(
   router: Router,
   neighbours: readonly KubeObject[],
   rollout: KubeObject,
   spec: RolloutSpec,
-): string | undefined {
-  const namespace = rollout.metadata.namespace ?? ''
-  const routeName = spec.traffic.istio?.virtualService.name
-  const sameRoute = neighbours.filter(
+): Rival | undefined {
+  const older = neighbours.filter(
     (other) =>
       other.metadata.uid !== rollout.metadata.uid &&
       other.metadata.deletionTimestamp === undefined &&
-      textAt(other, 'spec', 'traffic', 'istio', 'virtualService', 'name') === routeName &&
+      (routeName(other) === spec.traffic.istio?.virtualService.name || ownsDeployment(other, spec)) &&
       isOlder(other, rollout),
   )
-  if (sameRoute.length === 0) return undefined
+  if (older.length === 0) return undefined
+  const namespace = rollout.metadata.namespace ?? ''
   const mine = new Set(router.routesOf(spec.traffic, namespace))
-  const rival = sameRoute.find((other) => {
+  for (const other of older) {
     const parsed = parseRolloutSpec(other.spec)
-    return parsed.ok && router.routesOf(parsed.value.traffic, namespace).some((route) => mine.has(route))
-  })
-  return rival && keyOf(rival)
+    if (!parsed.ok) continue
+    if (ownsDeployment(other, spec)) return { key: keyOf(other), owns: 'Deployment' }
+    const routes = router.routesOf(parsed.value.traffic, namespace)
+    if (routes.some((route) => mine.has(route))) return { key: keyOf(other), owns: 'route' }
+  }
+  return undefined
+}
+
+function routeName(rollout: KubeObject): string | undefined {
+  return textAt(rollout, 'spec', 'traffic', 'istio', 'virtualService', 'name')
+}
+
+function ownsDeployment(other: KubeObject, { workload }: RolloutSpec): boolean {
+  const name = textAt(other, 'spec', 'workload', 'deployment', 'name')
+  return name !== undefined && name === workload.deployment?.name
 }
 
 function isOlder(a: KubeObject, b: KubeObject): boolean {

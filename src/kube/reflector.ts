@@ -1,5 +1,6 @@
 import type { Runtime } from '../runtime.ts'
 import type { KubeClient } from './client.ts'
+import { asKubeError } from './kube-error.ts'
 import { defaultTimings, type ListWatchTimings, listAndWatch, type Trouble } from './list-watch.ts'
 import { type KubeObject, keyOf, type Resource } from './object.ts'
 import { resourceName } from './resources.ts'
@@ -23,8 +24,11 @@ export interface ReflectorOptions {
   labelSelector?: string
   fieldSelector?: string
   runtime: Runtime
-  /** Slims an object before it is kept. Default: drops managedFields and kubectl's last-applied annotation. */
-  transform?: (object: KubeObject) => KubeObject
+  /**
+   * Slims an object before it is kept; undefined: it is not kept, as if it were not there. Default: drops managedFields and kubectl's
+   * last-applied annotation.
+   */
+  transform?: (object: KubeObject) => KubeObject | undefined
   /** Told about every change after it is in the cache; undefined means gone. What it throws is logged, and nothing else happens. */
   onChange?: (key: string, object: KubeObject | undefined, previous: KubeObject | undefined) => void
   log: KubeLog
@@ -48,12 +52,15 @@ export interface Reflector {
   lastActivity(): number | undefined
   /** True while the cluster does not serve the resource: its CRD is not installed. */
   isMissing(): boolean
+  /** While the server forbids to read the resource: what it says. */
+  refusal(): string | undefined
 }
 
 interface Scope {
   namespace: string | undefined
   listed: boolean
   missing: boolean
+  refusal: string | undefined
   lastActivity: number | undefined
 }
 
@@ -74,6 +81,7 @@ export function createReflector(options: ReflectorOptions): Reflector {
     namespace,
     listed: false,
     missing: false,
+    refusal: undefined,
     lastActivity: undefined,
   }))
   const stopped = new AbortController()
@@ -100,11 +108,15 @@ export function createReflector(options: ReflectorOptions): Reflector {
       if (resourceVersion !== undefined) return
     }
     const object = transformed(key, fresh)
+    if (object === undefined) {
+      drop(key)
+      return
+    }
     store.set(key, object)
     notify(key, object, previous)
   }
 
-  function transformed(key: string, fresh: KubeObject): KubeObject {
+  function transformed(key: string, fresh: KubeObject): KubeObject | undefined {
     try {
       return transform(fresh)
     } catch (error) {
@@ -139,6 +151,8 @@ export function createReflector(options: ReflectorOptions): Reflector {
     } else if (trouble.kind === 'expired') {
       log.info(fields, 'the resource version is too old; listing again')
     } else {
+      const known = asKubeError(trouble.error)
+      scope.refusal = known?.isForbidden ? known.message : undefined
       log.warn({ ...fields, err: trouble.error }, 'list or watch failed; trying again')
     }
   }
@@ -157,6 +171,7 @@ export function createReflector(options: ReflectorOptions): Reflector {
       onGone: drop,
       onListed: (keys) => onListed(scope, keys),
       onActivity: () => {
+        scope.refusal = undefined
         scope.lastActivity = runtime.monotonic()
       },
       onTrouble: (trouble) => onTrouble(scope, trouble),
@@ -189,6 +204,7 @@ export function createReflector(options: ReflectorOptions): Reflector {
       return oldest
     },
     isMissing: () => scopes.some((scope) => scope.missing),
+    refusal: () => scopes.find((scope) => scope.refusal !== undefined)?.refusal,
   }
 }
 

@@ -1,6 +1,5 @@
 import type { FamilyReader } from './deployment/family.ts'
-import type { LatchMemory } from './deployment/latch.ts'
-import { createDeploymentWorkload } from './deployment/observe.ts'
+import { createDeploymentWorkload, type LatchMemory } from './deployment/observe.ts'
 import { createSubsetWorkload } from './subsets.ts'
 import type { Workload } from './workload.ts'
 

@@ -6,9 +6,12 @@ import type { TemplateContent } from '../../plan/revision.ts'
 import { isReady, replicasOf } from '../readiness.ts'
 import { selects } from './selector.ts'
 
-/** Caches that may also find the objects that an owner controls without looking at all of its namespace. */
+/** Caches that may know more than objects. */
 export interface FamilyReader extends ObjectReader {
+  /** The objects that an owner controls, without looking at all of its namespace; with an empty uid, those that nobody does. */
   controlledBy?(resource: Resource, namespace: string, uid: string): KubeObject[]
+  /** While the server forbids to read a resource: what it says. */
+  refusal?(resource: Resource): string | undefined
 }
 
 /** A ReplicaSet of a Deployment, with those of its pods that are to stay. */

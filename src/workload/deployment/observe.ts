@@ -17,11 +17,14 @@ import { findCanary, isCanaryOf, observeCanary } from './canary.ts'
 import { checkDeployment, deploymentMissing } from './checks.ts'
 import { createContents } from './content.ts'
 import { type FamilyReader, familyOf } from './family.ts'
-import type { LatchMemory } from './latch.ts'
+import type { Latch } from './latch.ts'
 import { canaryName, labelValue, names } from './names.ts'
 import { destinationLabels, findPair } from './pair.ts'
 import { isSettled, whyStuck } from './roll.ts'
 import { type Running, runningContents, stableOf } from './running.ts'
+
+/** What this process has found out about the admission policy that latches, by the uid of the Deployment it was tried on. */
+export type LatchMemory = Pick<Latch, 'of'>
 
 /** One Deployment whose template changes, and the canary Deployment that Sluice makes of it. */
 export function createDeploymentWorkload(reader: FamilyReader, latch: LatchMemory): Workload {
@@ -43,6 +46,9 @@ function observeDeployment(query: WorkloadQuery, sources: Sources): WorkloadObse
   const { namespace, recordedStable, recordedCanary } = query
   const { reader, contentOf } = sources
   const name = query.workload.deployment?.name ?? ''
+  const blind = reader.refusal?.(resources.replicaSets)
+  // Without ReplicaSets nobody knows what serves: better no answer than a wrong one.
+  if (blind !== undefined) return { ok: false, problem: { reason: 'Forbidden', message: blind } }
   const found = findPair(reader, namespace, query)
   const labels = found.ok ? destinationLabels(found.pair, 'canary') : undefined
   const canaryObject = findCanary(reader, { namespace, name })
@@ -81,7 +87,10 @@ function observeDeployment(query: WorkloadQuery, sources: Sources): WorkloadObse
     ...optional('autoscaler', autoscaler && observeAutoscaler(autoscaler)),
   }
   const behind = { ...optional('stable', stable), ...optional('canary', tried) }
-  const problem = problemOf(deployment, found, { canary: canaryObject, autoscaler })
+  const refused = reader.refusal?.(resources.horizontalPodAutoscalers)
+  const problem: Problem | undefined =
+    problemOf(deployment, found, { canary: canaryObject, autoscaler }) ??
+    (refused === undefined ? undefined : { reason: 'Forbidden', message: refused })
   if (problem) {
     const known = [recordedCanary, recordedStable].find((record) => record && sameRevision(record, desired))
     // A name with other content behind it is another version: only the revision tells.
