@@ -2,8 +2,10 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { parse } from 'yaml'
 import { type RolloutSourceStatus, rolloutSourceSpec, rolloutSourceStatus } from '../../src/api/rolloutsource.ts'
+import { applyDeclared } from '../../src/git/apply.ts'
 import { type Branches, createBranches } from '../../src/git/branch.ts'
 import { createGitRecorder } from '../../src/git/record.ts'
+import { sourceRef } from '../../src/git/source-ref.ts'
 import { createSources, type Sources } from '../../src/git/sources.ts'
 import { connect, type KubeClient } from '../../src/kube/client.ts'
 import { connectionTo } from '../../src/kube/connection.ts'
@@ -11,6 +13,7 @@ import type { KubeObject, Resource } from '../../src/kube/object.ts'
 import { resources } from '../../src/kube/resources.ts'
 import { systemRuntime } from '../../src/runtime.ts'
 import { type ApiServer, startApiServer } from '../../src/sandbox/apiserver/index.ts'
+import { installLatch } from '../../src/sandbox/latch.ts'
 import {
   eventually,
   moveTo,
@@ -30,7 +33,7 @@ const writes: string[] = []
 beforeAll(async () => {
   server = await startApiServer({ rbac: false })
   client = connect({ connection: connectionTo(server.url, { token: server.token() }), runtime: systemRuntime })
-  for (const file of readdirSync('crds')) {
+  for (const file of readdirSync('crds').filter((name) => name.endsWith('.yaml'))) {
     await client.create(resources.customResourceDefinitions, parse(readFileSync(`crds/${file}`, 'utf8')))
   }
   server.onRequest((record) => {
@@ -311,6 +314,69 @@ describe('owned weights', () => {
     await systemRuntime.sleep(500)
     expect(writes).toEqual([])
   })
+})
+
+describe('a Deployment that a Rollout latches', () => {
+  const manifest = (image: string, spec = '') => `apiVersion: apps/v1
+kind: Deployment
+metadata: { name: checkout }
+spec:
+  replicas: 1
+${spec}  selector: { matchLabels: { app: checkout } }
+  template:
+    metadata: { labels: { app: checkout } }
+    spec: { containers: [{ name: app, image: "${image}" }] }
+`
+  const user = 'system:serviceaccount:sluice-system:sluice'
+
+  test.each([undefined, 'deployer'])(
+    'stays latched when Git brings another template (serviceAccountName: %s)',
+    async (account) => {
+      const cluster = await startApiServer({ tokens: { sluice: { username: user, groups: [] } } })
+      onTestFinished(() => cluster.stop())
+      await installLatch(cluster.storage)
+      const sluice = connect({
+        connection: connectionTo(cluster.url, { token: cluster.token(user) }),
+        runtime: systemRuntime,
+      })
+      onTestFinished(() => sluice.close())
+      const deployments = { group: 'apps', plural: 'deployments' }
+      const spec = rolloutSourceSpec.parse({ url: 'https://git.example.com/shop.git', allowedNamespaces: ['*'] })
+      const apply = async (text: string) =>
+        applyDeclared(
+          {
+            client: sluice,
+            source: sourceRef({ namespace: 'default', name: 'config' }, spec),
+            owners: () => undefined,
+            ...(account ? { serviceAccountName: account } : {}),
+          },
+          { object: parse(text), file: 'a.yaml', line: 1 },
+        )
+      const live = () => cluster.storage.get(deployments, { namespace: 'default', name: 'checkout' })
+      const change = (patch: Record<string, unknown>, as: string) =>
+        cluster.storage.patchMerge(deployments, { namespace: 'default', name: 'checkout' }, patch, {
+          user: { username: as, groups: [] },
+        })
+      expect(await apply(manifest('app:1'))).toMatchObject({ state: 'changed' })
+      change({ metadata: { labels: { 'sluice.dev/rollout': 'checkout' } } }, user)
+      expect(live()?.spec).not.toHaveProperty('paused')
+      expect(await apply(manifest('app:1'))).toMatchObject({ state: 'unchanged' })
+      expect(await apply(manifest('app:2'))).toMatchObject({ state: 'changed' })
+      expect(live()?.spec).toMatchObject({ paused: true })
+      for (const spec of ['', '  paused: false\n']) {
+        await apply(manifest('app:2', spec))
+        expect(live()?.spec).toMatchObject({ paused: true })
+      }
+      change({ spec: { paused: null } }, user)
+      expect(live()?.spec).not.toHaveProperty('paused')
+      await apply(manifest('app:2'))
+      expect(live()?.spec).not.toHaveProperty('paused')
+      // In an emergency what is in Git rolls at once.
+      change({ metadata: { annotations: { 'sluice.dev/break-glass': 'incident 7' } } }, 'dana')
+      await apply(manifest('app:3'))
+      expect(live()?.spec).not.toHaveProperty('paused')
+    },
+  )
 })
 
 test('apply: Rollouts leaves everything else alone; None applies nothing and still reads', async () => {
