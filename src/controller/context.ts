@@ -14,6 +14,7 @@ import type { Metrics } from '../server/metrics.ts'
 import type { Router } from '../traffic/router.ts'
 import type { Workload } from '../workload/workload.ts'
 import type { AnalysisFeed } from './feed.ts'
+import type { Handwork } from './handwork.ts'
 import type { Recorder } from './record.ts'
 import type { Rival } from './rivals.ts'
 
@@ -44,6 +45,8 @@ export interface Context {
   reader: ObjectReader
   router: Router
   workload: Workload
+  /** Does what Deployment mode decides. */
+  handwork: Handwork
   feed: AnalysisFeed
   git: GitPort
   approvals: Approvals

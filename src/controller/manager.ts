@@ -16,10 +16,13 @@ import { createMetrics } from '../server/metrics.ts'
 import { createServer } from '../server/server.ts'
 import { createIstioRouter } from '../traffic/istio/router.ts'
 import { createWorkload } from '../workload/create.ts'
+import { createDeploymentHands } from '../workload/deployment/hands.ts'
+import { createLatch } from '../workload/deployment/latch.ts'
 import { createCaches, type Kind } from './caches.ts'
 import { clusterNameOf } from './cluster-name.ts'
 import type { Context } from './context.ts'
 import { createAnalysisFeed } from './feed.ts'
+import { createHandwork } from './handwork.ts'
 import { giveBackMemory } from './memory.ts'
 import { createChannels } from './people.ts'
 import { prometheusFinder } from './prometheus.ts'
@@ -105,11 +108,20 @@ export async function startController(config: ControllerConfig, parts: Controlle
     mayWrite: () => context.isLeader(),
     onChange: (rollout) => queue.add(rollout),
   })
+  const latch = createLatch({ client, runtime, log, onAnswer: (key) => queue.add(key) })
+  const handwork = createHandwork({
+    hands: createDeploymentHands({ client, reader: caches, latch, isLeader: () => context.isLeader() }),
+    runtime,
+    log,
+    wake: (key, ms) => queue.addAfter(key, ms),
+    onFailure: (kind) => metrics.reconcileError(kind),
+  })
   const context: Context = {
     client,
     reader: caches,
     router,
-    workload: createWorkload(caches, { of: () => ({ state: 'Unknown' }) }),
+    workload: createWorkload(caches, latch),
+    handwork,
     feed,
     git: sources,
     approvals,
@@ -134,6 +146,7 @@ export async function startController(config: ControllerConfig, parts: Controlle
     if (kind === 'rolloutSources') sources.changed(key, object)
     if (kind === 'approvals' && object && working && context.isLeader()) showApproval(object)
     for (const rollout of triggers.concerned(kind, key, object, previous)) queue.add(rollout)
+    if (kind === 'deployments' && !object) latch.forget(previous?.metadata.uid ?? '')
     if (kind === 'rollouts' && !object) {
       triggers.forget(key)
       queue.add(key)
@@ -241,6 +254,7 @@ export async function startController(config: ControllerConfig, parts: Controlle
   async function finish(): Promise<void> {
     feed.stop()
     await queue.shutDown()
+    await handwork.stop()
     await sources.stop()
   }
 

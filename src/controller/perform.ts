@@ -3,15 +3,18 @@ import { type Problem, sentence } from '../errors.ts'
 import { asKubeError } from '../kube/kube-error.ts'
 import type { KubeObject } from '../kube/object.ts'
 import { resources } from '../kube/resources.ts'
-import { type Effect, isRequired, type Plan, type SetWeight } from '../plan/effects.ts'
+import { type Effect, isDeploymentEffect, isRequired, type Plan, type SetWeight } from '../plan/effects.ts'
 import type { Context, RolloutRef } from './context.ts'
 import { FINALIZER } from './observe.ts'
 
 /**
- * What became of the effects. `failed`: a required one was not done, and nothing after it either. `unasked`: why people have not
- * been asked what they are waited for; it is tried again at the next look.
+ * What became of the effects. `failed`: a required one was not done, and nothing after it either. `undone`: why others have not been done,
+ * people not asked or a Deployment left as it was; they are tried again.
  */
-export type Performed = { failed?: { effect: Effect; problem: Problem; retryMs: number }; unasked?: Problem }
+export interface Performed {
+  failed?: { effect: Effect; problem: Problem; retryMs: number }
+  undone: Problem[]
+}
 
 /** One Rollout and what was decided about it. */
 export interface Work {
@@ -25,26 +28,33 @@ export interface Work {
 const RETREAT_PAUSES_MS = [20, 50, 100, 200, 400, 800]
 
 /**
- * Does the effects in order. Left to `settle`, once the status is recorded that makes them true: commits, and closing
- * questions (a crash in between would ask people again what they have answered).
+ * Does the effects in order; what is to become of a Deployment comes after everything else, and nobody waits for it. Left to `settle`,
+ * once the status is recorded that makes them true: commits, and closing questions (a crash in between would ask people again what they
+ * have answered).
  */
 export async function perform(c: Context, work: Work): Promise<Performed> {
-  const { ref } = work
-  let unasked: Problem | undefined
-  for (const effect of work.decided.effects) {
+  const { ref, spec, decided } = work
+  // What the look before asked for and has not been begun may be wrong by now.
+  c.handwork.drop(ref.key)
+  const undone: Problem[] = []
+  for (const effect of decided.effects) {
     try {
       const failed = await one(c, work, effect)
-      if (failed) return { failed: { effect, ...failed } }
+      if (failed) return { failed: { effect, ...failed }, undone }
     } catch (error) {
       const problem = problemOf(error)
-      if (isRequired(effect)) return { failed: { effect, problem, retryMs: 1_000 } }
+      if (isRequired(effect)) return { failed: { effect, problem, retryMs: 1_000 }, undone }
       if (effect.kind === 'askApproval')
-        unasked = { ...problem, message: `the question could not be asked: ${problem.message}` }
+        undone.push({ ...problem, message: `the question could not be asked: ${problem.message}` })
       c.log.warn({ rollout: ref.key, effect: effect.kind, err: error }, 'effect failed')
       c.metrics.reconcileError(asKubeError(error) ? 'transient' : 'bug')
     }
   }
-  return unasked ? { unasked } : {}
+  if (spec) {
+    const target = { key: ref.key, namespace: ref.namespace, rollout: ref.name, spec, stable: decided.status.stable }
+    undone.push(...c.handwork.ask(target, decided.effects.filter(isDeploymentEffect)))
+  }
+  return { undone }
 }
 
 /** What a request that failed means for the person who can do something about it. */
@@ -73,6 +83,15 @@ async function one(c: Context, work: Work, effect: Effect): Promise<{ problem: P
       return setWeight(c, ref, spec, effect)
     case 'commit':
     case 'closeApproval':
+    // Handed over when everything else is done.
+    case 'adopt':
+    case 'proveLatch':
+    case 'scaleCanary':
+    case 'removeCanary':
+    case 'resume':
+    case 'restoreTemplate':
+    case 'floor':
+    case 'release':
       return undefined
     case 'askApproval':
       await c.approvals.ask({ namespace: ref.namespace, name: ref.name, uid: ref.uid }, effect.approval)

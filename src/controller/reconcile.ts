@@ -30,12 +30,8 @@ export async function reconcile(c: Context, key: string): Promise<Again> {
   const decided = plan(recorded, observation, c.runtime.now())
   const spec = effectiveSpec(rollout, observation.spec, recorded)
 
-  const { failed, unasked } = await perform(c, { rollout, ref, spec, decided })
-  const status = failed
-    ? withProblem(decided.fallback, failed.problem)
-    : unasked
-      ? withProblem(decided.status, unasked)
-      : decided.status
+  const { failed, undone } = await perform(c, { rollout, ref, spec, decided })
+  const status = failed ? withProblem(decided.fallback, failed.problem) : undone.reduce(withProblem, decided.status)
   const retreating = failed?.effect.kind === 'setWeight' && failed.effect.direction === 'retreat'
   const outcome = await c.recorder.record(rollout, status).catch((error: unknown) => {
     tellNotWritten(c, rollout, error)
@@ -82,6 +78,7 @@ function forget(c: Context, key: string): undefined {
   c.feed.forget(key)
   c.recorder.forget(key)
   c.git.forget(key)
+  c.handwork.forget(key)
   c.breaches.delete(key)
   c.interest(key, [])
   c.metrics.forgetRollout(key)

@@ -101,3 +101,19 @@ export interface Plan {
 export function isRequired(effect: Effect): boolean {
   return effect.kind === 'setWeight' || effect.kind === 'addFinalizer'
 }
+
+const onDeployments: ReadonlySet<string> = new Set<DeploymentEffect['kind']>([
+  'adopt',
+  'proveLatch',
+  'scaleCanary',
+  'removeCanary',
+  'resume',
+  'restoreTemplate',
+  'floor',
+  'release',
+])
+
+/** Whether it is about the user's Deployment or the canary's: such effects come after all others and are never waited for. */
+export function isDeploymentEffect(effect: Effect): effect is DeploymentEffect {
+  return onDeployments.has(effect.kind)
+}

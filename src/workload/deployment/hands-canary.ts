@@ -1,4 +1,4 @@
-import { fieldAt } from '../../kube/field.ts'
+import { fieldAt, labelsAt } from '../../kube/field.ts'
 import type { KubeObject } from '../../kube/object.ts'
 import { resources } from '../../kube/resources.ts'
 import type { DeploymentEffect } from '../../plan/effects.ts'
@@ -12,6 +12,7 @@ import { isContent, nameOf, readDeployment } from './hands-deployment.ts'
 import { canaryName, labelValue, names, ownLabels } from './names.ts'
 import { type CanaryPods, canaryPods } from './overlay.ts'
 import { destinationLabels, findPair } from './pair.ts'
+import { hasAll } from './selector.ts'
 
 /**
  * Makes the canary Deployment run `revision` with at least `replicas` pods: created, or put right where somebody has changed it. The
@@ -26,17 +27,18 @@ export async function scaleCanary(
   const key = { namespace, name: canaryName(nameOf(target)) }
   const there = await h.client.get(resources.deployments, key)
   if (there?.metadata.deletionTimestamp) return { done: false }
-  if (there && isAsked(there, target, revision.revision, replicas)) return { done: true }
+  const found = findPair(h.reader, namespace, target.spec)
+  if (!found.ok) return { done: false, problem: found.problem }
+  const destination = destinationLabels(found.pair, 'canary')
+  if (there && isAsked(there, target, revision.revision, replicas) && carries(there, destination)) return { done: true }
 
   const deployment = await readDeployment(h, target)
   if (!deployment || !isContent(revision, deployment)) return { done: false }
-  const found = findPair(h.reader, namespace, target.spec)
-  if (!found.ok) return { done: false, problem: found.problem }
   const copies = await copiesOf(h, deployment)
   const wrong = checkDeployment(deployment, found.pair, { canary: there, autoscaler: copies.autoscaler })
   if (wrong) return { done: false, problem: wrong }
 
-  const pods = canaryPods(deployment, destinationLabels(found.pair, 'canary'))
+  const pods = canaryPods(deployment, destination)
   if (there && selectorOf(there) !== canonicalJson(pods.selector)) {
     // Another subset now: a selector cannot be changed, and no traffic reaches the pods that it selects.
     const preconditions = { uid: there.metadata.uid }
@@ -128,6 +130,11 @@ function isOf(there: KubeObject, target: HandsTarget, revision: string): boolean
     labels?.[names.rolloutName] === labelValue(target.rollout) &&
     annotations?.[names.revision] === revision
   )
+}
+
+/** Whether its pods are where the canary's traffic goes. */
+function carries(there: KubeObject, destination: Readonly<Record<string, string>>): boolean {
+  return hasAll(labelsAt(there, 'spec', 'template', 'metadata', 'labels') ?? {}, destination)
 }
 
 function isOurs({ metadata }: KubeObject, target: HandsTarget): boolean {
