@@ -260,11 +260,11 @@ function byName(namespace: string, secret: string): Manifest[] {
 }
 
 function question(s: Scene): KubeObject {
-  const [newest] = stage.sandbox.api.storage
-    .list(refs.approvals, { namespace: s.namespace })
-    .filter((each) => fieldAt(each, 'status', 'state') === 'Pending')
-  if (!newest) throw new Error('nothing is asked')
-  return newest
+  const name = s.status().approval?.name
+  const asked =
+    name === undefined ? undefined : stage.sandbox.api.storage.get(refs.approvals, { namespace: s.namespace, name })
+  if (!asked) throw new Error('nothing is asked')
+  return asked
 }
 
 function approve(question: KubeObject): void {
