@@ -4,7 +4,7 @@ import type { Credentials } from './credentials.ts'
 import { type History, indexHistory, type Operation } from './history.ts'
 import { openRepository, type Repository, RepositoryDamaged } from './repository.ts'
 import { branchKey, type SourceRef } from './source-ref.ts'
-import { createManifestReader, openTree, type Tree } from './tree.ts'
+import { createManifestReader, type ManifestReader, openTree, type Tree } from './tree.ts'
 
 export type RefreshResult =
   | { ok: true; tip: string; moved: boolean }
@@ -25,6 +25,8 @@ export interface Branch {
   advance(tip: string): Promise<void>
   /** Files under a folder at a commit; kept for the commits asked for last. */
   tree(commit: string, path: string): Promise<Tree>
+  /** The objects of a file, remembered by its content. */
+  manifestsOf: ManifestReader
   /** Called after the tip has moved or was seen for the first time; returns the way to stop. */
   onTip(listener: () => void): () => void
 }
@@ -109,6 +111,7 @@ export function createBranch(repository: Repository, name: string): Branch {
   return {
     repository,
     name,
+    manifestsOf,
     get tip() {
       return tip
     },

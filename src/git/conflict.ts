@@ -95,7 +95,7 @@ async function weightsAt(question: ConflictQuestion, commit: string): Promise<Pa
 
 async function treeAt(branch: Branch, source: SourceRef, commit: string): Promise<Tree | undefined> {
   const here = branch.history.position(commit) !== undefined
-  if (!here && !(await branch.repository.fetchCommit(commit, source.credentials))) return undefined
+  if (!here && (await branch.repository.fetchCommit(commit, source.credentials)) !== 'here') return undefined
   return branch.tree(commit, source.path)
 }
 

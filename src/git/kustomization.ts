@@ -14,6 +14,8 @@ export interface KustomizationFile {
   resources: string[]
   /** What it patches, where it says so; an empty name matches any. */
   patches: { kind: string; name: string }[]
+  /** All that it says, as plain JSON; empty where it cannot be read. */
+  content: Record<string, unknown>
   /** Why it cannot be applied as it is; undefined when it only lists resources and a namespace. */
   problem?: Problem
 }
@@ -38,7 +40,7 @@ export function isKustomization(path: string): boolean {
 /** Reads one; never throws. */
 export function readKustomization(file: string, content: Buffer): KustomizationFile {
   const folder = dirname(file) === '.' ? '' : dirname(file)
-  const nothing: KustomizationFile = { file, folder, resources: [], patches: [] }
+  const nothing: KustomizationFile = { file, folder, resources: [], patches: [], content: {} }
   const invalid = (message: string, line?: number): KustomizationFile => ({
     ...nothing,
     problem: { reason: 'ManifestInvalid', message, file, line },
@@ -62,6 +64,7 @@ export function readKustomization(file: string, content: Buffer): KustomizationF
     patches: [...patches.map((p) => p.target ?? inline(file, p.patch)), ...patchesJson6902.map((p) => p.target)].filter(
       (p) => p !== undefined,
     ),
+    content: value,
     problem:
       foreign.length > 0
         ? refusal(file, `uses ${foreign.join(', ')}; Sluice applies only kustomizations with resources and namespace`)
@@ -81,6 +84,7 @@ function refusal(file: string, message: string): Problem {
   return { reason: 'ManifestInvalid', message, file }
 }
 
-function resolve(folder: string, path: string): string {
+/** A path that a file of `folder` names, from the root of the repository. */
+export function resolve(folder: string, path: string): string {
   return posix.normalize(posix.join(folder === '' ? '.' : folder, path)).replace(/\/$/, '')
 }

@@ -29,8 +29,26 @@ export interface NamespaceRule {
  * in kustomize; an object without either is in the fallback namespace.
  */
 export async function locateManifest(tree: Tree, ref: ManifestRef, rule: NamespaceRule): Promise<Located> {
+  const located = await locateDeclaration(tree, ref, rule)
+  if (located.state !== 'found') return located
+  const kustomizations = await tree.kustomizations()
+  const patch = kustomizations.find((k) => k.patches.some((p) => patches(p, ref)))
+  if (!patch) return located
+  const message = `${nameOf(ref)} is patched by ${patch.file}, so that its own file does not decide`
+  return refused(message, located.manifest)
+}
+
+/** The same, whatever patches say of it; files for which `skip` says so are passed over. */
+export async function locateDeclaration(
+  tree: Tree,
+  ref: ManifestRef,
+  rule: NamespaceRule,
+  skip: (file: string) => boolean = () => false,
+): Promise<Located> {
   const declared = await tree.declared(ref.kind, ref.name)
-  const candidates = declared.filter((manifest) => groupOf(manifest.object.apiVersion) === ref.group)
+  const candidates = declared.filter(
+    (manifest) => groupOf(manifest.object.apiVersion) === ref.group && !skip(manifest.file),
+  )
   if (candidates.length === 0) return { state: 'missing' }
   const kustomizations = await tree.kustomizations()
   const namespaces = candidates.map((manifest) => namespaceOf(manifest, kustomizations))
@@ -39,14 +57,15 @@ export async function locateManifest(tree: Tree, ref: ManifestRef, rule: Namespa
   const found = exact.length > 0 ? exact : unnamed
   const [manifest] = found
   if (!manifest) return { state: 'missing' }
-  const what = `${ref.kind} ${ref.namespace}/${ref.name}`
   if (found.length > 1) {
     const places = found.map((m) => `${m.file}:${m.line}`).join(' and ')
-    return refused(`${what} is declared in several places: ${places}`, manifest)
+    return refused(`${nameOf(ref)} is declared in several places: ${places}`, manifest)
   }
-  const patch = kustomizations.find((k) => k.patches.some((p) => patches(p, ref)))
-  if (patch) return refused(`${what} is patched by ${patch.file}, so that its own file does not decide`, manifest)
   return { state: 'found', manifest }
+}
+
+function nameOf({ kind, namespace, name }: ManifestRef): string {
+  return `${kind} ${namespace}/${name}`
 }
 
 /** The namespace that the repository gives an object; undefined when it gives none. */

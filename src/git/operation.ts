@@ -3,12 +3,13 @@ import { type Problem, sentence } from '../errors.ts'
 import type { StateFile } from '../plan/effects.ts'
 import type { CommitResult } from '../plan/observation.ts'
 import type { Branch } from './branch.ts'
-import { conflictOf } from './conflict.ts'
-import type { EditResult } from './edit.ts'
+import { saysAll, withLastDesired } from './last-desired.ts'
 import { commitMessage } from './message.ts'
-import { desiredOf, editDesired, editWeights, type RolloutRef, rolloutManifest, routeManifest } from './owned.ts'
+import type { RolloutRef } from './owned.ts'
+import { desiredPart, type Edited, weightsPart } from './parts.ts'
 import { allowsNamespace, type SourceRef } from './source-ref.ts'
 import { formatStateFile, parseStateFile, type StoredState, stateFilePath } from './statefile.ts'
+import { templatePart } from './template-part.ts'
 import type { Tree } from './tree.ts'
 
 /** One operation that is to be in Git. */
@@ -32,8 +33,8 @@ export type Prepared =
 
 /**
  * What an operation changes on top of `tree`, or why it changes nothing. The rules, in order: an operation is committed once; a given-up
- * one never; one cluster per path; people's weights stand; then the weights, the desired version where it is still the one
- * to be replaced, and the state file.
+ * one never; one cluster per path; people's weights stand; then the weights, the desired version or the pod template where it is still
+ * the one to be replaced, and the state file.
  */
 export async function prepare(
   job: Job,
@@ -64,23 +65,27 @@ export async function prepare(
   const changes = new Map<string, Buffer>()
   const notes: string[] = []
   const weights = await weightsPart(job, tree, branch, ownBefore)
-  if (weights.state === 'settled') return weights
-  if (weights.edited) changes.set(weights.edited.file, weights.edited.content)
-  if (weights.note) notes.push(weights.note)
-  const desired = await desiredPart(job, tree.with(changes))
-  if (desired.edited) changes.set(desired.edited.file, desired.edited.content)
-  if (desired.note) notes.push(desired.note)
+  if (weights.state !== 'edited') return settled(weights)
+  take(weights)
+  take(await desiredPart(job, tree.with(changes)))
+  take(await templatePart(job, tree.with(changes), branch, stored?.state))
 
   const state: StoredState = {
-    ...job.state,
+    ...(await withLastDesired(job, branch, stored?.state)),
     cluster: identity.cluster,
     weights: entry.weights ?? stored?.state.weights,
   }
   const content = Buffer.from(formatStateFile(rollout, state), 'utf8')
-  if (!before?.equals(content)) changes.set(stateFile, content)
+  const news = changes.size > 0 || !stored || !saysAll(stored.state, state)
+  if (news && !before?.equals(content)) changes.set(stateFile, content)
   const note = notes.length > 0 ? notes.join('; ') : undefined
   if (changes.size === 0) return settled({ state: 'Done', at: now, note: note ?? 'Git says so already' })
   return { state: 'commit', message: commitMessage(rollout, entry), changes, note }
+
+  function take({ edited, note }: Edited): void {
+    if (edited) changes.set(edited.file, edited.content)
+    if (note) notes.push(note)
+  }
 }
 
 function settled(result: CommitResult): Prepared & { state: 'settled' } {
@@ -130,62 +135,4 @@ export function pathMissing(source: SourceRef): Problem {
 
 export function otherCluster(file: string, theirs: string, ours: string): Problem {
   return { reason: 'GitOtherCluster', message: `belongs to the cluster ${theirs}, and this is ${ours}`, file }
-}
-
-interface Edited {
-  edited?: { file: string; content: Buffer }
-  note?: string
-}
-
-async function weightsPart(
-  job: Job,
-  tree: Tree,
-  branch: Branch,
-  ownBefore: boolean,
-): Promise<(Edited & { state: 'edited' }) | (Prepared & { state: 'settled' })> {
-  const { source, rollout, entry } = job
-  const { weights } = entry
-  if (!weights) return { state: 'edited' }
-  const located = await routeManifest(tree, source, rollout)
-  if (located.state === 'refused') return refused(located.problem)
-  if (located.state === 'missing')
-    return { state: 'edited', note: 'the repository does not hold the route, so only the state file says the weight' }
-  const { manifest } = located
-  const content = await tree.read(manifest.file)
-  if (!content) return { state: 'edited' }
-  const edit = editWeights(content, manifest, rollout, weights)
-  if (edit.ok && !edit.changed) return { state: 'edited' }
-  const { base, accept = rollout.accepted } = entry
-  const conflict = ownBefore
-    ? undefined
-    : await conflictOf({ branch, source, rollout, pair: weights, manifest, base, accept })
-  if (conflict) {
-    const { weight, commit, author } = conflict
-    const message = `${author} set the weight of ${weights.canary} to ${weight}% in ${manifest.file} (${commit.slice(0, 8)})`
-    return settled({ state: 'Conflict', message, commit, author, weight })
-  }
-  if (!edit.ok) return refused(edit.problem)
-  return { state: 'edited', edited: { file: manifest.file, content: edit.content } }
-}
-
-async function desiredPart({ source, rollout, entry }: Job, tree: Tree): Promise<Edited> {
-  const { desired } = entry
-  if (!desired) return {}
-  const located = await rolloutManifest(tree, source, rollout)
-  if (located.state === 'missing')
-    return { note: `the repository does not hold the Rollout, so ${desired.to} was not written as desired` }
-  if (located.state === 'refused') return { note: why(located.problem) }
-  const { manifest } = located
-  const wanted = desiredOf(manifest)
-  if (wanted === desired.to) return {}
-  if (wanted !== desired.from)
-    return { note: `desired is ${wanted ?? 'not there'} and no more ${desired.from}, so it was left alone` }
-  const content = await tree.read(manifest.file)
-  const edit: EditResult | undefined = content && editDesired(content, manifest, desired.to)
-  if (!edit) return {}
-  return edit.ok ? { edited: { file: manifest.file, content: edit.content } } : { note: why(edit.problem) }
-}
-
-function why({ file, line, message }: Problem): string {
-  return `desired was not written: ${file}${line ? `:${line}` : ''}: ${message}`
 }

@@ -88,9 +88,7 @@ export function createGitRecorder(options: GitRecorderOptions): GitRecorder {
     const branch = branches.of(source)
     if (known && known.branch === branch) {
       const moved = known.source.path !== source.path || known.rollout.accepted !== rollout.accepted
-      const edited =
-        known.rollout.spec.traffic !== rollout.spec.traffic &&
-        JSON.stringify(known.rollout.spec.traffic) !== JSON.stringify(rollout.spec.traffic)
+      const edited = known.rollout.spec !== rollout.spec && ownedOf(known.rollout) !== ownedOf(rollout)
       known.source = source
       known.rollout = rollout
       if (moved || edited) looks.soon(key)
@@ -246,9 +244,14 @@ function idOf(rollout: { namespace: string; name: string }, op: string): string 
   return `${rollout.namespace}/${rollout.name} ${op}`
 }
 
+/** What of a spec says which files are looked at. */
+function ownedOf({ spec }: RolloutRef): string {
+  return JSON.stringify([spec.traffic, spec.workload.deployment?.name])
+}
+
 /** What the result of an operation depends on. */
-function wantedOf({ weights, desired, accept, void: given, base }: PendingCommit): string {
-  return JSON.stringify([weights, desired, accept, given, base])
+function wantedOf({ weights, desired, template, accept, void: given, base }: PendingCommit): string {
+  return JSON.stringify([weights, desired, template, accept, given, base])
 }
 
 /** What of a view is worth telling: a tip that has moved is not. */

@@ -1,4 +1,15 @@
-import { type Document, isAlias, isCollection, isMap, isNode, isPair, isScalar, isSeq, type Node, type Pair } from 'yaml'
+import {
+  type Document,
+  isAlias,
+  isCollection,
+  isMap,
+  isNode,
+  isPair,
+  isScalar,
+  isSeq,
+  type Node,
+  type Pair,
+} from 'yaml'
 import type { Path } from './manifest.ts'
 import { type Refusal, refuse } from './splice.ts'
 import type { YamlFile } from './yaml-document.ts'

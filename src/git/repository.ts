@@ -24,14 +24,14 @@ export interface Repository {
   readonly url: string
   /** Brings the branch here and says where it stands. */
   fetch(branch: string, credentials?: Credentials): Promise<FetchResult>
-  /** Brings one commit that is outside the shallow clone; false when the remote does not have it or does not give it. */
-  fetchCommit(sha: string, credentials?: Credentials): Promise<boolean>
+  /** Brings one commit that is outside the shallow clone. `gone`: the remote does not have it, or does not give it. */
+  fetchCommit(sha: string, credentials?: Credentials): Promise<'here' | 'gone' | 'unreachable'>
   /** Every file under `path` ('' for all) at a commit. Throws RepositoryDamaged when the clone is. */
   files(commit: string, path: string): Promise<TreeEntry[]>
   /** Contents of files, in the order of `shas`. */
   contents(shas: string[]): Promise<Buffer[]>
   /** One file at several commits; undefined where it does not exist. */
-  versions(path: string, commits: string[]): Promise<(Buffer | undefined)[]>
+  versions(path: string, commits: string[]): Promise<({ sha: string; content: Buffer } | undefined)[]>
   /** Commits that the arguments of `git log` select, newest first. */
   log(args: string[]): Promise<Commit[]>
   isAncestor(older: string, newer: string): Promise<boolean>
@@ -140,11 +140,14 @@ export function openRepository(options: RepositoryOptions): Repository {
 
     fetchCommit: (sha, credentials) =>
       alone(async () => {
-        if (!/^[0-9a-f]{40}([0-9a-f]{24})?$/.test(sha)) return false
+        if (!/^[0-9a-f]{40}([0-9a-f]{24})?$/.test(sha)) return 'gone'
         await prepare()
-        if ((await git(['cat-file', '-e', `${sha}^{tree}`])).code === 0) return true
+        if ((await git(['cat-file', '-e', `${sha}^{tree}`])).code === 0) return 'here'
         const args = ['fetch', '--quiet', '--no-tags', '--no-write-fetch-head', '--depth=1', '--', url, sha]
-        return (await exchange(args, credentials)).ok
+        const fetched = await exchange(args, credentials)
+        if (fetched.ok) return 'here'
+        const isGone = /not our ref|unadvertised object|not a valid object|couldn't find remote ref/i
+        return isGone.test(detailOf(fetched.failure)) ? 'gone' : 'unreachable'
       }),
 
     async files(commit, path) {
@@ -171,7 +174,7 @@ export function openRepository(options: RepositoryOptions): Repository {
       if (commits.length === 0 || path.includes('\n')) return commits.map(() => undefined)
       const input = commits.map((commit) => `${commit}:${path}\n`).join('')
       const answers = parseBatch(await read(['cat-file', '--batch'], { input }))
-      return [...answers].map(({ content }) => content)
+      return [...answers].map(({ sha, content }) => content && { sha, content })
     },
 
     async log(args) {

@@ -15,7 +15,7 @@ export interface StoredState extends StateFile {
 export type StateFileResult = { ok: true; state: StoredState } | { ok: false; problem: Problem }
 
 const text = z.coerce.string()
-const named = { revision: text, name: text, hash: text }
+const named = { revision: text, name: text, hash: text, commit: text.optional(), file: text.optional() }
 const stored = z.object({
   cluster: text,
   stable: z.object({ ...named, image: text.optional() }).optional(),
@@ -56,7 +56,14 @@ export function formatStateFile(rollout: { namespace: string; name: string }, st
       annotations: { 'config.kubernetes.io/local-config': 'true' },
     },
     cluster,
-    stable: stable && { revision: stable.revision, name: stable.name, hash: stable.hash, image: stable.image },
+    stable: stable && {
+      revision: stable.revision,
+      name: stable.name,
+      hash: stable.hash,
+      image: stable.image,
+      commit: stable.commit,
+      file: stable.file,
+    },
     step: step && { index: step.index, weight: step.weight },
     weights: weights && { stable: weights.stable, canary: weights.canary, weight: weights.weight },
     attempt,
@@ -69,7 +76,9 @@ export function formatStateFile(rollout: { namespace: string; name: string }, st
     },
     evidence,
     approvals,
-    knownBad: knownBad.map(({ revision, name, hash, reason, at }) => ({ revision, name, hash, reason, at })),
+    knownBad: knownBad.map(({ revision, name, hash, reason, at, commit, file }) => {
+      return { revision, name, hash, reason, at, commit, file }
+    }),
   }
   return header + stringify(document, { lineWidth: 0 })
 }

@@ -1,5 +1,6 @@
+import type { Problem } from '../errors.ts'
 import { isKustomization, type KustomizationFile, readKustomization } from './kustomization.ts'
-import { isManifestFile, type Manifest, readManifests } from './manifest.ts'
+import { isManifestFile, type Manifest, type ManifestFile, readManifests } from './manifest.ts'
 import type { TreeEntry } from './plumbing.ts'
 import type { Repository } from './repository.ts'
 import { isStateFile } from './statefile.ts'
@@ -16,32 +17,35 @@ export interface Tree {
   version(path: string): string | undefined
   /** Objects that Sluice may have to edit (Rollouts and routes), by kind and name; files that cannot be read are left out. */
   declared(kind: string, name: string): Promise<Manifest[]>
+  /** Files that cannot be read and have this kind in their text, as a template of Helm has; why, and where. */
+  unreadable(kind: string): Promise<Problem[]>
   kustomizations(): Promise<KustomizationFile[]>
   /** The same tree with other contents of some files. */
   with(changes: ReadonlyMap<string, Buffer>): Tree
 }
 
-/** Kinds that are looked for; only files that contain one of the words are parsed. */
-const editedKinds = ['VirtualService', 'HTTPRoute', 'Rollout'] as const
+/** Kinds that are looked for; only files that contain one of the words are parsed. Deployments are only read where a Rollout has one. */
+const routeKinds = ['VirtualService', 'HTTPRoute', 'Rollout']
+const workloadKinds = ['Deployment']
 
 /** Files parsed between two turns of the event loop, so that reading a large repository delays no retreat. */
 const filesPerTurn = 10
 
 /** Reads the objects of a file; remembers them by content, so that a new commit costs only the files it changed. */
-export type ManifestReader = (path: string, sha: string, content: Buffer) => Manifest[]
+export type ManifestReader = (path: string, sha: string, content: Buffer) => ManifestFile
 
 const filesRemembered = 20_000
 
 export function createManifestReader(): ManifestReader {
-  const known = new Map<string, Manifest[]>()
+  const known = new Map<string, ManifestFile>()
   return (path, sha, content) => {
     const key = `${sha} ${path}`
     const before = known.get(key)
     if (before) return before
     if (known.size >= filesRemembered) known.clear()
-    const { manifests } = readManifests(path, content)
-    known.set(key, manifests)
-    return manifests
+    const file = readManifests(path, content)
+    known.set(key, file)
+    return file
   }
 }
 
@@ -61,7 +65,13 @@ interface Readers {
 }
 
 function treeOf(readers: Readers, commit: string, path: string, entries: ReadonlyMap<string, TreeEntry>): Tree {
-  let index: Promise<Map<string, Manifest[]>> | undefined
+  const indexes = new Map<readonly string[], Promise<Index>>()
+  const indexOf = (kind: string) => {
+    const kinds = workloadKinds.includes(kind) ? workloadKinds : routeKinds
+    const index = indexes.get(kinds) ?? buildIndex(entries, readers, kinds)
+    indexes.set(kinds, index)
+    return index
+  }
   let kustomizations: Promise<KustomizationFile[]> | undefined
   const tree: Tree = {
     commit,
@@ -74,8 +84,10 @@ function treeOf(readers: Readers, commit: string, path: string, entries: Readonl
     },
     version: (file) => entries.get(file)?.sha,
     async declared(kind, name) {
-      index ??= buildIndex(entries, readers)
-      return (await index).get(`${kind}/${name}`) ?? []
+      return (await indexOf(kind)).manifests.get(`${kind}/${name}`) ?? []
+    },
+    async unreadable(kind) {
+      return (await indexOf(kind)).unreadable.get(kind) ?? []
     },
     kustomizations() {
       kustomizations ??= readKustomizations(entries, readers.repository)
@@ -113,6 +125,7 @@ function overlaid(base: Tree, changes: ReadonlyMap<string, Changed>): Tree {
       const now = [...changes.values()].flatMap(({ manifests }) => manifests)
       return [...before, ...now.filter(({ object }) => object.kind === kind && object.metadata.name === name)]
     },
+    unreadable: base.unreadable,
     kustomizations: base.kustomizations,
     with: (more) =>
       overlaid(
@@ -122,11 +135,19 @@ function overlaid(base: Tree, changes: ReadonlyMap<string, Changed>): Tree {
   }
 }
 
+interface Index {
+  /** By kind and name. */
+  manifests: Map<string, Manifest[]>
+  /** By kind. */
+  unreadable: Map<string, Problem[]>
+}
+
 async function buildIndex(
   entries: ReadonlyMap<string, TreeEntry>,
   { repository, manifestsOf }: Readers,
-): Promise<Map<string, Manifest[]>> {
-  const index = new Map<string, Manifest[]>()
+  kinds: readonly string[],
+): Promise<Index> {
+  const index: Index = { manifests: new Map(), unreadable: new Map() }
   const files = [...entries.values()].filter(
     (entry) => isRegular(entry) && isManifestFile(entry.path) && !isStateFile(entry.path),
   )
@@ -134,10 +155,15 @@ async function buildIndex(
   let turn = 0
   for (const [i, { path, sha }] of files.entries()) {
     const content = contents[i]!
-    if (!editedKinds.some((kind) => content.includes(kind))) continue
-    for (const manifest of manifestsOf(path, sha, content)) {
+    const mentioned = kinds.filter((kind) => content.includes(kind))
+    if (mentioned.length === 0) continue
+    const { manifests, problems } = manifestsOf(path, sha, content)
+    for (const manifest of manifests) {
       const key = `${manifest.object.kind}/${manifest.object.metadata.name}`
-      index.set(key, [...(index.get(key) ?? []), manifest])
+      index.manifests.set(key, [...(index.manifests.get(key) ?? []), manifest])
+    }
+    for (const kind of mentioned) {
+      if (problems.length > 0) index.unreadable.set(kind, [...(index.unreadable.get(kind) ?? []), ...problems])
     }
     turn = (turn + 1) % filesPerTurn
     if (turn === 0) await new Promise((resume) => setImmediate(resume))

@@ -1,16 +1,17 @@
 import type { Problem } from '../errors.ts'
 import type { Memory } from '../plan/observation.ts'
-import { blame } from './blame.ts'
 import type { Branch } from './branch.ts'
-import type { Commit } from './commit.ts'
+import { authorOf, type Commit } from './commit.ts'
 import { conflictOf, type WeightConflict } from './conflict.ts'
+import { type Desired, desiredIn } from './desired.ts'
 import { operationOf } from './history.ts'
 import type { Located } from './locate.ts'
 import { notAllowed, otherCluster, pathMissing } from './operation.ts'
-import { desiredOf, type RolloutRef, rolloutManifest, routeManifest } from './owned.ts'
+import { type RolloutRef, routeManifest } from './owned.ts'
 import { allowsNamespace, type SourceRef } from './source-ref.ts'
 import { memoryOf, parseStateFile, type StoredState, stateFilePath } from './statefile.ts'
 import type { Tree } from './tree.ts'
+import { versionsOf } from './versions.ts'
 
 /** What the branch's tip says about one Rollout. */
 export interface View {
@@ -19,7 +20,7 @@ export interface View {
   conflict?: WeightConflict
   memory?: Memory
   author?: string
-  /** Version of the file that declares the Rollout, when `author` was found. */
+  /** Version of the file that says what is desired, when `author` was found. */
   declared?: string
   /** Changes whenever anything that this was made from does. */
   signature: string
@@ -46,7 +47,8 @@ export async function viewOf(question: ViewQuestion): Promise<View | undefined> 
     return { tip, signature: tip, problem: notAllowed(source, rollout.namespace) }
 
   const stateFile = stateFilePath(source.path, rollout)
-  const [route, declared] = [await routeManifest(tree, source, rollout), await rolloutManifest(tree, source, rollout)]
+  const desired = desiredIn(source, rollout)
+  const [route, declared] = [await routeManifest(tree, source, rollout), await desired.locate(tree)]
   const weights = branch.history.weightsOf(rollout)
   const versions = [route, declared].map((l) => (l.state === 'found' ? tree.version(l.manifest.file) : l.state))
   const signature = JSON.stringify([
@@ -55,6 +57,7 @@ export async function viewOf(question: ViewQuestion): Promise<View | undefined> 
     weights?.commit,
     rollout.accepted,
     rollout.spec.traffic,
+    rollout.spec.workload.deployment?.name,
   ])
   if (previous?.signature === signature) return { ...previous, tip }
 
@@ -66,16 +69,28 @@ export async function viewOf(question: ViewQuestion): Promise<View | undefined> 
       : undefined
   const version = declared.state === 'found' ? tree.version(declared.manifest.file) : undefined
   const author =
-    previous && version === previous.declared ? previous.author : await authorOfDesired(branch, tip, declared)
+    previous && version === previous.declared
+      ? previous.author
+      : await bringer(desired, declared, { branch, tip, path: source.path })
   const memory = state && memoryOf(state)
   return { tip, signature, problem, conflict, memory, author, declared: version }
 }
 
-/** Who made the desired version what it is; when that was a rollback of ours, whoever wanted it first. */
-async function authorOfDesired(branch: Branch, tip: string, declared: Located): Promise<string | undefined> {
+/** Who brought the version that is desired; when that was a rollback of ours, whoever wanted it first. */
+async function bringer(
+  desired: Desired,
+  declared: Located,
+  at: { branch: Branch; tip: string; path: string },
+): Promise<string | undefined> {
   if (declared.state !== 'found') return undefined
-  const isOwn = (commit: Commit) => operationOf(commit) !== undefined
-  return (await blame(branch.repository, [tip], declared.manifest, desiredOf, isOwn))?.author
+  const now = desired.read(declared.manifest)
+  let candidate: Commit | undefined
+  for await (const { commit, manifest } of versionsOf({ ...at, manifest: declared.manifest, locate: desired.locate })) {
+    const isWanted = desired.read(manifest) === now
+    if (!isWanted && candidate && operationOf(candidate) === undefined) break
+    candidate = isWanted ? commit : undefined
+  }
+  return candidate && operationOf(candidate) === undefined ? authorOf(candidate) : undefined
 }
 
 async function stored(

@@ -223,10 +223,16 @@ export type CommitResult =
 /** What the state file in Git says about a Rollout. */
 export interface Memory {
   cluster: string
-  stable?: { revision: string; name: string; hash: string; image?: string }
+  stable?: { revision: string; name: string; hash: string; image?: string } & LastDesired
   step?: { index: number; weight: number }
-  knownBad: { revision: string; name: string; hash: string; reason: string; at: string }[]
+  knownBad: ({ revision: string; name: string; hash: string; reason: string; at: string } & LastDesired)[]
   attempt?: number
+}
+
+/** Where Git last wanted a revision: what a rollback or a retry restores. Known and kept by the Git layer. */
+export interface LastDesired {
+  commit?: string
+  file?: string
 }
 
 export interface ApprovalObservation {

@@ -376,8 +376,8 @@ test('a state file that is garbage is named, not overwritten', async () => {
   expect(person.read(statePath)).toBe('cluster: [\n')
 })
 
-test('remembers stable and known bad for a cluster that is built anew', async () => {
-  const { remote } = await remoteWith(shopFiles())
+test('remembers stable and known bad, and where Git wanted them last, for a cluster that is built anew', async () => {
+  const { remote, person } = await remoteWith(shopFiles())
   const git = recorder()
   const source = sourceOf(remote.url)
   const knownBad = [{ revision: 'v2-abc', name: 'v2', hash: 'abc', reason: 'success-rate', at: '2026-11-22T10:00:00Z' }]
@@ -386,7 +386,9 @@ test('remembers stable and known bad for a cluster that is built anew', async ()
   await resultOf(git, source, rolloutRef(), entry.op)
   const fresh = recorder()
   const memory = await eventually(() => fresh.observe(source, rolloutRef()).memory)
-  expect(memory).toEqual({ cluster: 'prod-eu', ...stateAt(0), evidence: undefined, approvals: undefined, knownBad })
+  const desired = { commit: person.git('rev-list', '--max-parents=0', 'HEAD').trim(), file: 'prod/checkout.yaml' }
+  const { stable, step, attempt } = stateAt(0)
+  expect(memory).toEqual({ cluster: 'prod-eu', stable, step, attempt, knownBad: [{ ...knownBad[0], ...desired }] })
 })
 
 test('an answer that got lost after the push does not commit twice', async () => {

@@ -1,0 +1,49 @@
+import { fieldAt } from '../kube/field.ts'
+import { contentHash } from '../plan/revision.ts'
+import { patchFiles, templateObstacle } from './kustomized.ts'
+import { type Located, locateDeclaration } from './locate.ts'
+import type { Manifest } from './manifest.ts'
+import { desiredOf, namespaceRule, type RolloutRef, rolloutManifest } from './owned.ts'
+import type { SourceRef } from './source-ref.ts'
+import type { Tree } from './tree.ts'
+
+/** Where a repository says which version of a workload is wanted, and how to read it there. Equal texts are equal versions. */
+export interface Desired {
+  locate(tree: Tree): Promise<Located>
+  /** The version that the manifest wants. */
+  read(manifest: Manifest): string | undefined
+  /** The same of a version on record. */
+  of(record: { name: string; hash: string }): string
+}
+
+/** In Deployment mode the content of the Deployment's pod template; else the subset that the Rollout names. */
+export function desiredIn(source: SourceRef, rollout: RolloutRef): Desired {
+  const { deployment } = rollout.spec.workload
+  if (!deployment)
+    return { locate: (tree) => rolloutManifest(tree, source, rollout), read: desiredOf, of: ({ name }) => name }
+  return {
+    locate: (tree) => deploymentManifest(tree, source, { namespace: rollout.namespace, name: deployment.name }),
+    read: templateHash,
+    of: ({ hash }) => hash,
+  }
+}
+
+/** The manifest that alone decides about a Deployment's pod template; refused where something else has a say in it. */
+export async function deploymentManifest(
+  tree: Tree,
+  source: SourceRef,
+  deployment: { namespace: string; name: string },
+): Promise<Located> {
+  const ref = { group: 'apps', kind: 'Deployment', ...deployment }
+  const patches = patchFiles(await tree.kustomizations())
+  const located = await locateDeclaration(tree, ref, namespaceRule(source), (file) => patches.has(file))
+  if (located.state !== 'found') return located
+  const problem = await templateObstacle(tree, located.manifest, ref)
+  return problem ? { state: 'refused', problem } : located
+}
+
+/** Hash of the pod template in a Deployment's manifest, as revisions have it. */
+export function templateHash({ object }: Manifest): string | undefined {
+  const template = fieldAt(object, 'spec', 'template')
+  return template === undefined ? undefined : contentHash([template])
+}

@@ -1,0 +1,87 @@
+import type { PendingCommit } from '../api/status.ts'
+import type { Branch } from './branch.ts'
+import { deploymentManifest, templateHash } from './desired.ts'
+import { graft, type Source } from './graft.ts'
+import { placeOnRecord } from './last-desired.ts'
+import type { Manifest } from './manifest.ts'
+import type { Job } from './operation.ts'
+import { type Edited, placed } from './parts.ts'
+import type { StoredState } from './statefile.ts'
+import type { Tree } from './tree.ts'
+import { sameObject, versionsOf } from './versions.ts'
+
+type Wanted = NonNullable<PendingCommit['template']>
+
+/**
+ * The pod template in the Deployment's manifest, put back as it stood when it was the wanted one; a template that somebody else has changed
+ * meanwhile is left alone. Throws when the remote, which alone may still have it, does not answer.
+ */
+export async function templatePart(
+  job: Job,
+  tree: Tree,
+  branch: Branch,
+  stored: StoredState | undefined,
+): Promise<Edited> {
+  const { source, rollout, entry } = job
+  const { template } = entry
+  if (!template) return {}
+  const deployment = { namespace: rollout.namespace, name: template.deployment }
+  const located = await deploymentManifest(tree, source, deployment)
+  if (located.state === 'refused') return { note: notPutBack(placed(located.problem)) }
+  if (located.state === 'missing') return { note: await whyMissing(tree) }
+  const { manifest } = located
+  const now = templateHash(manifest)
+  if (now === template.to.hash) return {}
+  if (now !== template.from.hash) {
+    return {
+      note: `the pod template in ${manifest.file} is no more that of ${template.from.revision}, so it was left alone`,
+    }
+  }
+  const content = await tree.read(manifest.file)
+  if (!content) return {}
+  const good = await lastGood(job, template, manifest, branch, stored)
+  if (!good) {
+    const why = `no commit that can still be read has it as it was in ${template.to.revision}`
+    return { note: notPutBack(`${manifest.file}: ${why}`) }
+  }
+  const edit = graft({ content, manifest }, good, ['spec', 'template'])
+  return edit.ok
+    ? { edited: { file: manifest.file, content: edit.content } }
+    : { note: notPutBack(placed(edit.problem)) }
+}
+
+/** The newest version of the manifest with the wanted template: in the clone, or where the state file says that it was. */
+async function lastGood(
+  { source, rollout }: Job,
+  { deployment, to }: Wanted,
+  manifest: Manifest,
+  branch: Branch,
+  stored: StoredState | undefined,
+): Promise<Source | undefined> {
+  const { repository, tip } = branch
+  if (tip === undefined) return undefined
+  const ref = { namespace: rollout.namespace, name: deployment }
+  const locate = (tree: Tree) => deploymentManifest(tree, source, ref)
+  for await (const version of versionsOf({ branch, path: source.path, manifest, tip, locate })) {
+    if (templateHash(version.manifest) === to.hash) return version
+  }
+  const place = placeOnRecord(stored, ({ hash }) => hash === to.hash)
+  if (!place) return undefined
+  const fetched = await repository.fetchCommit(place.commit, source.credentials)
+  if (fetched === 'unreachable')
+    throw new Error(`${repository.url} does not answer, and the commit ${place.commit} is needed`)
+  if (fetched === 'gone') return undefined
+  const [file] = await repository.versions(place.file, [place.commit])
+  const found = file && sameObject(branch.manifestsOf(place.file, file.sha, file.content).manifests, manifest)
+  return found && templateHash(found) === to.hash ? { content: file.content, manifest: found } : undefined
+}
+
+async function whyMissing(tree: Tree): Promise<string> {
+  const [unreadable] = await tree.unreadable('Deployment')
+  const hint = unreadable ? ` as a manifest that can be read (${placed(unreadable)})` : ''
+  return `the repository does not hold the Deployment${hint}, so its template was not put back`
+}
+
+function notPutBack(why: string): string {
+  return `the pod template was not put back: ${why}`
+}

@@ -1,0 +1,109 @@
+import type { Branch } from './branch.ts'
+import type { Commit } from './commit.ts'
+import type { Located } from './locate.ts'
+import { groupOf } from './locate.ts'
+import type { Manifest } from './manifest.ts'
+import type { Tree } from './tree.ts'
+
+/** An object as one commit left it. */
+export interface Version {
+  commit: Commit
+  manifest: Manifest
+  content: Buffer
+}
+
+export interface VersionsQuestion {
+  branch: Branch
+  /** Folder of the source. */
+  path: string
+  /** Where the object is at the tip. */
+  manifest: Manifest
+  tip: string
+  /** Finds the object in another tree, for when it stood in another file. */
+  locate: (tree: Tree) => Promise<Located>
+}
+
+/** How many commits an object is followed back, and how many are read at once. */
+const searched = 300
+const readAtOnce = 30
+
+/**
+ * The versions of an object, newest first: one for every commit that changed the file it stood in. When the file begins, or the object in
+ * it, it is looked for in the whole folder before that commit, so that a renamed file, or one that was split, does not end the search;
+ * the shallow clone does.
+ */
+export async function* versionsOf({ branch, path, manifest, tip, locate }: VersionsQuestion): AsyncGenerator<Version> {
+  let left = searched
+  let from: string | undefined = tip
+  let here = manifest
+  while (from !== undefined && left > 0) {
+    let oldest: Commit | undefined
+    let without: Commit | undefined
+    for await (const { commit, version } of fileVersions(branch, from, here, left)) {
+      left -= 1
+      if (!version) {
+        without = commit
+        break
+      }
+      oldest = commit
+      here = version.manifest
+      yield version
+    }
+    const before: { commit: string; manifest: Manifest } | undefined =
+      oldest && (await placeBefore(branch, path, oldest, locate))
+    from = before?.commit ?? without?.parents[0]
+    here = before?.manifest ?? here
+  }
+}
+
+/** What became of an object in one file, newest first; no version where a commit left the file without it. */
+async function* fileVersions(
+  branch: Branch,
+  from: string,
+  manifest: Manifest,
+  limit: number,
+): AsyncGenerator<{ commit: Commit; version?: Version }> {
+  const { file } = manifest
+  let here = manifest
+  const commits = await branch.repository.log(['--topo-order', `--max-count=${limit}`, from, '--', file])
+  for (let i = 0; i < commits.length; i += readAtOnce) {
+    const some = commits.slice(i, i + readAtOnce)
+    const shas = some.map(({ sha }) => sha)
+    const files = await branch.repository.versions(file, shas)
+    for (const [n, commit] of some.entries()) {
+      const read = files[n]
+      const found = read && sameObject(branch.manifestsOf(file, read.sha, read.content).manifests, here)
+      if (found) here = found
+      yield { commit, version: found && { commit, manifest: found, content: read.content } }
+    }
+    await new Promise((resume) => setImmediate(resume))
+  }
+}
+
+/** Where an object was before the commit that brought it to where it is. */
+async function placeBefore(
+  branch: Branch,
+  path: string,
+  { parents }: Commit,
+  locate: (tree: Tree) => Promise<Located>,
+): Promise<{ commit: string; manifest: Manifest } | undefined> {
+  for (const commit of parents) {
+    const located = await locate(await branch.tree(commit, path))
+    if (located.state === 'found') return { commit, manifest: located.manifest }
+  }
+  return undefined
+}
+
+/** The object among those of a file; its namespace may have been written down since. */
+export function sameObject(manifests: Manifest[], { object }: Manifest): Manifest | undefined {
+  const named = manifests.filter(
+    (m) =>
+      m.object.kind === object.kind &&
+      groupOf(m.object.apiVersion) === groupOf(object.apiVersion) &&
+      m.object.metadata.name === object.metadata.name,
+  )
+  return (
+    named.find((m) => m.object.metadata.namespace === object.metadata.namespace) ??
+    (named.length === 1 ? named[0] : undefined)
+  )
+}
