@@ -11,15 +11,33 @@ export function tend(turn: Turn): number | undefined {
   const d = seenDeployment(turn)
   const spec = declared(turn)
   const { status, o } = turn
-  if (!d || !spec || !status.stable || (turn.spec.suspend && !o.rollout.deleting)) return undefined
+  if (!spec || !status.stable || (turn.spec.suspend && !o.rollout.deleting)) return undefined
+  if (o.rollout.deleting) return farewell(turn, d)
+  if (!d) return undefined
   restore(turn, d)
   autoscaler(turn, d)
-  const again = o.rollout.deleting && status.canary ? undefined : canaryPods(turn, d)
-  if (o.rollout.deleting) release(turn, d)
-  else {
-    adopt(turn, d)
-    resume(turn, d)
-  }
+  const again = canaryPods(turn, d)
+  adopt(turn, d)
+  resume(turn, d)
+  return again
+}
+
+/**
+ * The Rollout goes, and nobody comes after it: the finalizer is let go of last. With the Deployment gone nobody sees the canary's pods:
+ * they are taken along unseen, unless they may have traffic.
+ */
+function farewell(turn: Turn, d: DeploymentObservation | undefined): number | undefined {
+  const { effects, status } = turn
+  const last = effects.findIndex((effect) => effect.kind === 'removeFinalizer')
+  const [goes] = last < 0 ? [] : effects.splice(last, 1)
+  let again: number | undefined
+  if (d) {
+    restore(turn, d)
+    autoscaler(turn, d)
+    again = status.canary ? undefined : canaryPods(turn, d)
+    release(turn, d)
+  } else if (goes && !mayCarryTraffic(turn)) effects.push({ kind: 'removeCanary' })
+  if (goes) effects.push(goes)
   return again
 }
 
@@ -108,8 +126,11 @@ export function unreleased(turn: Turn): string | undefined {
   const { status } = turn
   if (!d || !status.stable) return undefined
   if (status.deployment?.restoring) return `Deployment ${d.name} to run ${status.deployment.restoring.revision} again`
-  if (d.canary && !mayCarryTraffic(turn)) return `the pods of ${d.canary.name} to go`
-  if (d.autoscaler?.floored && !d.canary) return `the autoscaler ${d.autoscaler.name} to get its minimum back`
+  if (d.canary)
+    return mayCarryTraffic(turn)
+      ? `the route to say that no traffic goes to ${d.canary.name}`
+      : `the pods of ${d.canary.name} to go`
+  if (d.autoscaler?.floored) return `the autoscaler ${d.autoscaler.name} to get its minimum back`
   if (d.labelled || (d.paused && templateIs(turn, status.stable))) return `Deployment ${d.name} to be released`
   return undefined
 }

@@ -150,9 +150,10 @@ export function applyCanary(c: Cluster, revision: string, replicas: number): voi
   const name = `${d.name}-canary`
   const applied = { ...d.template, restart: 0 }
   const made = c.canary?.deployment ?? newDeployment(name, `${d.uid}-canary`, applied, replicas)
+  const asked = c.canary?.revision === revision ? Math.max(replicas, c.canary.asked) : replicas
   made.template = applied
-  made.replicas = replicas
-  c.canary = { deployment: made, revision, asked: replicas, applied }
+  made.replicas = asked
+  c.canary = { deployment: made, revision, asked, applied }
 }
 
 export function deleteCanary(c: Cluster): void {

@@ -12,6 +12,8 @@ console.log(`${runs} histories of a Deployment from seed ${seed}`)
 
 /** What is left of a history for those who come later. */
 function outcome({ status, points, log, gone, gitTemplate, cluster, namespaceTerminating }: DeploymentWorld) {
+  // A namespace that is going away takes everything along, and waits for nobody: what was done before that is chance.
+  if (namespaceTerminating) return { gone, points }
   const { deployment: d, canary, labelled, autoscaler } = cluster
   return {
     gone,
@@ -26,8 +28,7 @@ function outcome({ status, points, log, gone, gitTemplate, cluster, namespaceTer
     tested: status.stable?.tested,
     outcomes: status.history?.map(({ revision, result, reason }) => ({ revision, result, reason })),
     bad: status.knownBad?.map((k) => k.revision).sort(),
-    // A namespace that is going away waits for nobody: what is told to Git then is told by chance.
-    commits: namespaceTerminating ? [] : log.map(({ kind, weights, template }) => ({ kind, weights, template })),
+    commits: log.map(({ kind, weights, template }) => ({ kind, weights, template })),
   }
 }
 

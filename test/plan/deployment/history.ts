@@ -104,7 +104,9 @@ export function histories(maxLength = 12): fc.Arbitrary<History> {
 /** The world that a setup describes, with v1 running. */
 export function begin(declared: DeploymentSetup): DeploymentWorld {
   const { latch, canaryReplicas, replicas } = declared
-  const world = new DeploymentWorld(declaration(declared), { replicas, deployment: { latch, canaryReplicas } })
+  const { steps, analysis } = declaration(declared)
+  const spec = { steps, analysis: { ...analysis, interval: '30s' } }
+  const world = new DeploymentWorld(spec, { replicas, deployment: { latch, canaryReplicas } })
   world.commits = declared.commits
   world.gitMode = declared.mode
   world.lagging = declared.lagging
@@ -150,6 +152,8 @@ function happenHere(world: DeploymentWorld, c: Command, declared: Setup): void {
   const d = cluster.deployment
   const canary = cluster.canary?.until === undefined ? cluster.canary : undefined
   switch (c.do) {
+    case 'time':
+      return world.wait(c.ms)
     case 'template':
       return world.release(c.to, c.by)
     case 'restart':

@@ -5,6 +5,7 @@ import type {
   RunningContent,
   WorkloadObservation,
 } from '../../../src/plan/observation.ts'
+import { sameRevision } from '../../../src/plan/revision.ts'
 import { type Cluster, isReady } from './cluster.ts'
 import { contentOf, hashOf, type Native, podsOf, readyOf, readyPods, revisionOfTemplate, stuckRoll } from './native.ts'
 
@@ -12,24 +13,32 @@ import { contentOf, hashOf, type Native, podsOf, readyOf, readyPods, revisionOfT
 export function seeWorkload(c: Cluster, status: RolloutStatus): WorkloadObservation {
   const d = c.deployment
   const canary = canaryOf(c, status)
-  if (!d)
+  if (!d) {
+    const recorded = status.canary?.name ?? status.stable?.name
     return {
       ok: false,
       problem: { reason: 'WorkloadMissing', message: 'Deployment shop/my-app does not exist' },
-      seen: { desired: status.canary?.name ?? status.stable?.name ?? 'my-app', ...(canary ? { canary } : {}) },
+      ...(recorded ? { seen: { desired: recorded, ...(canary ? { canary } : {}) } } : {}),
     }
-  const desired = desiredOf(c, d)
+  }
   const stable = stableOf(c, d, status)
+  const desired = { ...desiredOf(c, d), ...(stable?.hash === hashOf(d.template) ? countsOf(stable) : {}) }
   const deployment = deploymentOf(c, d)
-  if (c.misfit)
+  if (c.misfit) {
+    const known = [status.canary, status.stable].find((r) => r && sameRevision(r, desired))
     return {
       ok: false,
       problem: { reason: 'SubsetsOverlap', message: 'the canary pods would match the stable subset' },
-      seen: { desired: desired.name, ...(stable ? { stable } : {}), ...(canary ? { canary } : {}) },
+      seen: { desired: known?.name ?? desired.revision, ...(stable ? { stable } : {}), ...(canary ? { canary } : {}) },
       deployment,
     }
+  }
   const all = runningIn(c, d).map((r) => revisionOfSet(d, r.hash, r.pods, r.ready))
   return { ok: true, desired, ...(stable ? { stable } : {}), ...(canary ? { canary } : {}), all, deployment }
+}
+
+function countsOf({ replicas, ready }: RevisionObservation): { replicas: number; ready: number } {
+  return { replicas, ready }
 }
 
 export function desiredOf(c: Cluster, d: Native): RevisionObservation {
@@ -71,7 +80,9 @@ function stableOf(c: Cluster, d: Native, { stable }: RolloutStatus): RevisionObs
     return stable ? { ...stable, replicas: 0, ready: 0 } : revisionOfSet(d, hashOf(d.template), 0, 0)
   const known = running.find((r) => r.hash === stable?.hash)
   const chosen = known ?? (running.length === 1 ? running[0] : undefined)
-  return chosen && revisionOfSet(d, chosen.hash, d.replicas, ready)
+  if (!chosen) return undefined
+  const seen = revisionOfSet(d, chosen.hash, d.replicas, ready)
+  return running.length > 1 ? { ...seen, rolling: 'Deployment my-app runs 2 versions' } : seen
 }
 
 function canaryOf(c: Cluster, { canary }: RolloutStatus): RevisionObservation | undefined {

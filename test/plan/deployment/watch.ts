@@ -128,6 +128,7 @@ function hands(world: DeploymentWorld, effect: Effect, seen: Observation, before
 
 /** Everything that stood in the way is gone, and people answer: the rollout has to come to an end. */
 function quiet(world: DeploymentWorld): void {
+  if (world.gone) return world.advance(60_000)
   Object.assign(world, {
     silence: undefined,
     gap: false,
@@ -153,7 +154,7 @@ function quiet(world: DeploymentWorld): void {
     world.approve()
     if (world.status.paused) world.ask('resume', {})
     world.wait(60_000, () => world.gone || Object.values(world.approvals).some((a) => a.state === 'Pending'))
-    if (left() && i > 2) return
+    if (left() && i > 0) return
   }
   throw new Error(`does not come to an end: ${world.status.phase}: ${world.status.message}`)
 }

@@ -1,5 +1,5 @@
 import type { PendingCommit, RevisionRecord, RolloutStatus } from '../../../src/api/status.ts'
-import type { Effect, Plan, SetWeight } from '../../../src/plan/effects.ts'
+import type { DeploymentEffect, Effect, Plan, SetWeight } from '../../../src/plan/effects.ts'
 import type { Observation } from '../../../src/plan/observation.ts'
 import { type Destinations, type Mishap, World } from '../world.ts'
 import {
@@ -31,6 +31,21 @@ export function version(tag: string, env = '', restart = 0): Template {
 export interface Beginning {
   replicas?: number
   deployment?: Record<string, unknown>
+}
+
+const handsKinds: ReadonlySet<string> = new Set<DeploymentEffect['kind']>([
+  'adopt',
+  'proveLatch',
+  'scaleCanary',
+  'removeCanary',
+  'resume',
+  'restoreTemplate',
+  'floor',
+  'release',
+])
+
+function isForHands(effect: Effect): effect is DeploymentEffect {
+  return handsKinds.has(effect.kind)
 }
 
 /** The model world around one Deployment whose template is released. */
@@ -185,35 +200,24 @@ export class DeploymentWorld extends World {
   }
 
   override perform(effect: Effect, decided: Plan): boolean {
+    if (!isForHands(effect)) return super.perform(effect, decided)
     const before = JSON.stringify(this.cluster)
-    if (!this.hands(effect)) return super.perform(effect, decided)
+    this.hands(effect)
     if (JSON.stringify(this.cluster) !== before) this.news++
     return true
   }
 
-  /** Whether the effect was one for Deployments. A refused one is no reason to stop. */
-  private hands(effect: Effect): boolean {
+  /** A refused one is no reason to stop. */
+  private hands(effect: DeploymentEffect): void {
     const { cluster } = this
     const d = cluster.deployment
-    switch (effect.kind) {
-      case 'adopt':
-      case 'scaleCanary':
-      case 'removeCanary':
-      case 'resume':
-      case 'restoreTemplate':
-      case 'floor':
-      case 'release':
-      case 'proveLatch':
-        break
-      default:
-        return false
-    }
     if (this.latest) this.onHands?.(effect, this.lastSeen ?? this.observe())
-    if (this.refused || !d) return true
-    const rv = this.lastSeen?.workload.deployment?.resourceVersion
+    if (this.refused) return
+    if (effect.kind === 'removeCanary') deleteCanary(cluster)
+    if (effect.kind === 'floor') setFloor(cluster, effect.replicas)
+    if (!d) return
     switch (effect.kind) {
       case 'adopt':
-        if (rv !== undefined && rv !== String(d.resourceVersion)) break
         if (cluster.labelled && (d.paused || !effect.pause)) break
         write(cluster, 'sluice', (it) => {
           cluster.labelled = true
@@ -230,9 +234,6 @@ export class DeploymentWorld extends World {
       case 'scaleCanary':
         if (hashOf(d.template) === effect.revision.hash) applyCanary(cluster, effect.revision.revision, effect.replicas)
         break
-      case 'removeCanary':
-        deleteCanary(cluster)
-        break
       case 'resume':
         if (d.paused && String(d.resourceVersion) === effect.resourceVersion)
           write(cluster, 'sluice', (it) => {
@@ -248,11 +249,9 @@ export class DeploymentWorld extends World {
           })
         break
       }
-      case 'floor':
-        setFloor(cluster, effect.replicas)
-        break
       case 'release':
-        if (rv !== undefined && rv !== String(d.resourceVersion)) break
+        // Looked at once more right before the write: only what is recorded as stable is let go.
+        if (effect.resume && d.paused && hashOf(d.template) !== this.status.stable?.hash) break
         write(cluster, 'sluice', (it) => {
           cluster.labelled = false
           if (effect.resume) it.paused = false
@@ -260,7 +259,6 @@ export class DeploymentWorld extends World {
         break
     }
     this.tick()
-    return true
   }
 
   /** What the plan that is being carried out had seen. */
