@@ -1,10 +1,9 @@
 import type { KubeClient } from '../kube/client.ts'
-import { fieldAt } from '../kube/field.ts'
 import { asKubeError } from '../kube/kube-error.ts'
 import type { KubeObject, ObjectKey, Resource } from '../kube/object.ts'
 import { preserveWeights } from '../traffic/preserve.ts'
-import { names } from '../workload/deployment/names.ts'
 import type { Declared } from './declared.ts'
+import { applyHeld, isHeld } from './held-deployment.ts'
 import { groupOf } from './locate.ts'
 import { allowsNamespace, type SourceRef } from './source-ref.ts'
 
@@ -25,11 +24,12 @@ export interface ApplyContext {
   owners: RouteOwners
 }
 
-const attempts = 5
+const attempts = 8
 
 /**
- * Applies one object server-side, taking over fields as Flux does, but never the weights that a Rollout owns: a route is applied with the
- * weights and the resourceVersion it has at this moment, and read again when somebody was faster.
+ * Applies one object server-side, taking over fields as Flux does, but never what a Rollout owns: a route is applied with the weights and
+ * the resourceVersion it has at this moment, a held Deployment so that its new template does not roll; both are read again when somebody
+ * was faster.
  */
 export async function applyDeclared(
   { client, source, serviceAccountName, owners }: ApplyContext,
@@ -49,10 +49,9 @@ export async function applyDeclared(
       const body = desired(declared, key, live, owners)
       try {
         const options = { fieldManager, impersonate, fieldValidation: validationOf(object) }
-        const write = (what: KubeObject, dryRun: boolean) =>
-          client.patch(resource, key, { type: 'apply', body: what, force: true }, { ...options, dryRun })
-        const isExempt = impersonate === undefined && isLatchable(live)
-        const result = await write(isExempt ? await asLatched(body, live, write) : body, false)
+        const result = isHeld(resource, live)
+          ? await applyHeld({ client, resource, key, body, live, options })
+          : await client.patch(resource, key, { type: 'apply', body, force: true }, options)
         const unchanged = live?.metadata.resourceVersion === result.metadata.resourceVersion
         return { state: unchanged ? 'unchanged' : 'changed', resource, key }
       } catch (error) {
@@ -96,27 +95,6 @@ function desired(declared: Declared, key: ObjectKey, live: KubeObject | undefine
   if (!owned || !live) return body
   const kept = preserveWeights(body, live, owned)
   return { ...kept, metadata: { ...kept.metadata, resourceVersion: live.metadata.resourceVersion } }
-}
-
-/** Whether a changed template of this Deployment waits for a Rollout. */
-function isLatchable(live: KubeObject | undefined): live is KubeObject {
-  return live?.kind === 'Deployment' && live.metadata.labels?.[names.rollout] !== undefined
-}
-
-/**
- * The admission policy that latches Deployments exempts Sluice's own writes, or Sluice could resume none. What comes from Git is somebody
- * else's, so it is rehearsed first (dry runs are latched whoever asks), and written as the rehearsal came out, on the same version.
- */
-async function asLatched(
-  body: KubeObject,
-  live: KubeObject,
-  write: (what: KubeObject, dryRun: boolean) => Promise<KubeObject>,
-): Promise<KubeObject> {
-  const { resourceVersion } = live.metadata
-  const onThisVersion = { ...body, metadata: { ...body.metadata, resourceVersion } }
-  const rehearsed = await write(onThisVersion, true)
-  if (fieldAt(rehearsed, 'spec', 'paused') !== true) return onThisVersion
-  return { ...onThisVersion, spec: { ...(body.spec as object | undefined), paused: true } }
 }
 
 /** Why this source may not write this object, whatever the API server would say. */
