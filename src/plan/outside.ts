@@ -3,7 +3,7 @@ import { errors } from '../errors.ts'
 import { owe } from './commits.ts'
 import { mustFinish } from './deployment/promotion.ts'
 import { seenDeployment } from './deployment/state.ts'
-import { leftPaused, unreleased } from './deployment/tend.ts'
+import { leftPaused, takeBackLeftover, unreleased } from './deployment/tend.ts'
 import { isOverdue } from './gates/approval.ts'
 import { closeApproval, endFlight, nowhereToGo, type Retreat, record, retreat, voidIntent } from './retreat.ts'
 import { sameRevision } from './revision.ts'
@@ -59,6 +59,7 @@ export const deletion: Rule = (turn) => {
       `deleted before Git could be told; Git still lacks: ${owed.map((e) => e.subject).join('; ')}`,
     )
   }
+  takeBackLeftover(turn)
   const open = unreleased(turn)
   if (open !== undefined && patient)
     return { phase, reason: 'Deleting', message: `being deleted: waits for ${open}`, requeueAfterMs: 1_000 }

@@ -117,15 +117,16 @@ function conclude(turn: Turn, recorded: RolloutStatus, decision: Decision): Plan
   }
 }
 
-/** While there is something to guard, or something owed to Git, the spec to go on with is kept. */
-function keepLastValid({ status, o }: Turn): void {
-  if (!status.canary && !status.git?.pending?.length) {
+/** While there is something to guard, something owed to Git, or a Deployment to give back, the spec to go on with is kept. */
+function keepLastValid({ status, spec, o }: Turn): void {
+  const adopted = spec.workload.deployment !== undefined && status.stable !== undefined
+  if (!status.canary && !status.git?.pending?.length && !adopted) {
     delete status.lastValid
     return
   }
   if (!o.spec.ok) return
-  const spec = JSON.stringify(o.spec.value)
-  if (spec.length <= LAST_VALID_LIMIT) status.lastValid = spec
+  const text = JSON.stringify(o.spec.value)
+  if (text.length <= LAST_VALID_LIMIT) status.lastValid = text
   else delete status.lastValid
 }
 

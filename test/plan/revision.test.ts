@@ -74,7 +74,7 @@ function edited(change: (copy: typeof declared) => void) {
 describe('revisionOf', () => {
   test('names subset, hash, image and the workloads it was read from', () => {
     const revision = revisionOf('v2', [workload({ name: 'b', uid: 'u2' }), workload({ name: 'a' })])
-    expect(revision).toMatchObject({ name: 'v2', format: 1, image: 'registry.example/checkout:2.0.0' })
+    expect(revision).toMatchObject({ name: 'v2', format: 2, image: 'registry.example/checkout:2.0.0' })
     expect(revision.revision).toBe(`v2-${revision.hash}`)
     expect(revision.hash).toMatch(/^[0-9a-f]{10}$/)
     expect(revision.workloads.map((w) => w.name)).toEqual(['a', 'b'])
@@ -82,7 +82,7 @@ describe('revisionOf', () => {
 
   test('never changes for the same content from one release of Sluice to the next', () => {
     // A different value here means REVISION_FORMAT must be raised.
-    expect(contentHash([declared])).toBe('23ea175958')
+    expect(contentHash([declared])).toBe('4cd3680251')
   })
 
   test('is the same before and after the API server filled in defaults, and after a restart', () => {

@@ -330,7 +330,7 @@ export class World {
       answer: this.silence ?? 'Fresh',
       ...(this.silence ? { message: 'no samples' } : {}),
       verdict:
-        this.silence ?? this.verdicts[name] ?? (this.breaching.has(canary) && this.weight > 0 ? 'Breach' : 'Undecided'),
+        this.silence ?? this.verdicts[name] ?? (this.convicts(canary) ? 'Breach' : 'Undecided'),
       good: 1000,
       bad: this.breaching.has(canary) ? 200 : 0,
       stepEvents: this.stepEvents ?? windows * 150,
@@ -342,6 +342,11 @@ export class World {
       gap: this.gap,
       ...(this.evidence === undefined ? {} : { evidence: this.evidence }),
     }
+  }
+
+  /** Requests that were counted before Sluice gave the canary traffic convict nobody: somebody else's raise is put back, not judged. */
+  private convicts(canary: string): boolean {
+    return this.breaching.has(canary) && this.weight > 0 && this.status.exposedAt !== undefined
   }
 
   /** Somebody writes the canary's weight. */

@@ -1,6 +1,6 @@
 import { parseDuration } from '../../api/duration.ts'
 import type { DeploymentObservation } from '../observation.ts'
-import { epoch, iso, type Turn } from '../turn.ts'
+import { epoch, iso, lowerWeight, stableIsGone, type Turn } from '../turn.ts'
 import { declared, hasPodsOf, recorded, seenDeployment, templateIs } from './state.ts'
 
 /**
@@ -118,6 +118,13 @@ function release(turn: Turn, d: DeploymentObservation): void {
   if (status.canary || status.deployment?.restoring) return
   const resume = d.paused && templateIs(turn, status.stable)
   if (d.labelled || resume) effects.push({ kind: 'release', resume })
+}
+
+/** A route that comes back while the Rollout goes may still name the canary: its pods are not to be waited for under traffic. */
+export function takeBackLeftover(turn: Turn): void {
+  const pair = turn.o.traffic.desired
+  const there = seenDeployment(turn)?.canary
+  if (there && pair?.ok && pair.weight > 0 && !stableIsGone(turn)) lowerWeight(turn, pair, 0, 'Deleted')
 }
 
 /** What a deletion still waits for, in words; nothing when the Deployment is the user's alone again. */

@@ -1,5 +1,5 @@
 import type { PendingCommit, RevisionRecord, RolloutStatus } from '../../../src/api/status.ts'
-import type { DeploymentEffect, Effect, Plan, SetWeight } from '../../../src/plan/effects.ts'
+import { type DeploymentEffect, type Effect, isDeploymentEffect, type Plan, type SetWeight } from '../../../src/plan/effects.ts'
 import type { Observation } from '../../../src/plan/observation.ts'
 import { type Destinations, type Mishap, World } from '../world.ts'
 import {
@@ -31,21 +31,6 @@ export function version(tag: string, env = '', restart = 0): Template {
 export interface Beginning {
   replicas?: number
   deployment?: Record<string, unknown>
-}
-
-const handsKinds: ReadonlySet<string> = new Set<DeploymentEffect['kind']>([
-  'adopt',
-  'proveLatch',
-  'scaleCanary',
-  'removeCanary',
-  'resume',
-  'restoreTemplate',
-  'floor',
-  'release',
-])
-
-function isForHands(effect: Effect): effect is DeploymentEffect {
-  return handsKinds.has(effect.kind)
 }
 
 /** The model world around one Deployment whose template is released. */
@@ -200,7 +185,7 @@ export class DeploymentWorld extends World {
   }
 
   override perform(effect: Effect, decided: Plan): boolean {
-    if (!isForHands(effect)) return super.perform(effect, decided)
+    if (!isDeploymentEffect(effect)) return super.perform(effect, decided)
     const before = JSON.stringify(this.cluster)
     this.hands(effect)
     if (JSON.stringify(this.cluster) !== before) this.news++
