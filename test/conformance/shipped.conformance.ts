@@ -7,6 +7,7 @@ import { essentialTemplate } from '../../src/plan/template.ts'
 import { gatewayApiCrds } from '../../src/sandbox/apiserver/crds/gateway-api.ts'
 import { istioCrds } from '../../src/sandbox/apiserver/crds/istio.ts'
 import { linkerdCrds } from '../../src/sandbox/apiserver/crds/linkerd.ts'
+import { collectionOf } from '../deploy/collection.ts'
 import { documentsOf, type Manifest, render, top } from '../deploy/kustomize.ts'
 import { type Answer, mergePatchType, type RawClient } from './apiserver.client.ts'
 import type { ConnectedServer } from './apiserver.conformance.ts'
@@ -35,16 +36,6 @@ const as = (user: string, ...groups: string[]) => ({
   'Impersonate-Group': ['system:masters', ...groups],
 })
 
-/** The path under which objects of a manifest's kind are created, looked up in discovery. */
-async function collectionOf(client: RawClient, manifest: Manifest): Promise<string> {
-  const base = manifest.apiVersion.includes('/') ? `/apis/${manifest.apiVersion}` : `/api/${manifest.apiVersion}`
-  const { body } = await client.request('GET', base)
-  const found = body.resources?.find((each: Manifest) => each.kind === manifest.kind && !each.name.includes('/'))
-  if (!found) throw new Error(`the API server knows no ${manifest.apiVersion} ${manifest.kind}`)
-  const within = found.namespaced ? `/namespaces/${manifest.metadata.namespace ?? namespace}` : ''
-  return `${base}${within}/${found.name}`
-}
-
 /** The installation on the server, as `kubectl apply -k deploy` would put it there; what is there already stays. */
 export async function installShipped(client: RawClient): Promise<void> {
   const create = async (path: string, body: unknown) => {
@@ -55,7 +46,7 @@ export async function installShipped(client: RawClient): Promise<void> {
     await create('/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name } })
   const namespaces = installed.filter(({ kind }) => kind === 'Namespace')
   for (const each of [...namespaces, ...installed.filter((each) => !namespaces.includes(each))]) {
-    await create(await collectionOf(client, each), each)
+    await create(await collectionOf(client, each, namespace), each)
   }
   const served = async () =>
     Promise.all(
@@ -123,7 +114,7 @@ export function shippedConformance(label: string, connect: () => Promise<Connect
 
     describe('manifests', () => {
       test.each(installed)('$kind $metadata.name is stored as it is written', async (manifest) => {
-        const path = await collectionOf(client, manifest)
+        const path = await collectionOf(client, manifest, namespace)
         const answer = await client.request(
           'PATCH',
           `${path}/${manifest.metadata.name}?fieldManager=kubectl&dryRun=All&force=true&fieldValidation=Strict`,
@@ -151,7 +142,7 @@ export function shippedConformance(label: string, connect: () => Promise<Connect
 
       test.each(filesIn('examples'))('%s is taken, without a warning', async (file) => {
         for (const manifest of documentsOf(file)) {
-          const path = await collectionOf(client, manifest)
+          const path = await collectionOf(client, manifest, namespace)
           const inside = { ...manifest, metadata: { ...manifest.metadata, namespace: undefined } }
           const answer = await client.request(
             'POST',
@@ -199,6 +190,9 @@ export function shippedConformance(label: string, connect: () => Promise<Connect
         const defaulted = await post(template)
         expect(canonicalJson(await post(defaulted)), what).toBe(canonicalJson(defaulted))
         answers[what] = { defaulted, hashed: essentialTemplate(defaulted) }
+        // A manifest in Git and what the cluster serves of it are one content.
+        const declared = deploymentWith('t', template).spec.template
+        expect(canonicalJson(essentialTemplate(declared)), what).toBe(canonicalJson(essentialTemplate(defaulted)))
       }
       await expect(stringify(JSON.parse(canonicalJson(answers)))).toMatchFileSnapshot('./templates.served.yaml')
     })
