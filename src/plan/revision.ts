@@ -3,7 +3,7 @@ import type { RevisionRecord } from '../api/status.ts'
 import { essentialTemplate } from './template.ts'
 
 /** Version of the way content is hashed. Raised when `essentialTemplate` or the hash changes, so that an upgrade starts nothing (I7). */
-const REVISION_FORMAT = 1
+const REVISION_FORMAT = 2
 
 /** A Deployment as far as its identity goes. */
 export interface RevisionWorkload {

@@ -203,8 +203,144 @@ export const templates: Record<string, { metadata?: object; spec: object }> = {
       ],
     },
   },
+  restarted: {
+    metadata: { annotations: { 'kubectl.kubernetes.io/restartedAt': '2026-11-22T18:00:00Z', note: '' } },
+    spec: { containers: [{ name: 'web', image: 'web:1' }] },
+  },
   'host network': {
     spec: { hostNetwork: true, containers: [{ name: 'web', image: 'web:1', ports: [{ containerPort: 80 }] }] },
+  },
+}
+
+/** What few people write, and a real API server takes all the same: for the identity of content only. */
+export const rareTemplates: Record<string, { metadata?: object; spec: object }> = {
+  'quantities that are rounded, and zeros of them': {
+    spec: {
+      overhead: { cpu: '0.25', memory: '120M' },
+      containers: [
+        {
+          name: 'web',
+          image: 'web:1',
+          env: [
+            {
+              name: 'D',
+              valueFrom: { resourceFieldRef: { resource: 'limits.cpu', divisor: '1m', containerName: '' } },
+            },
+            { name: 'Z', valueFrom: { resourceFieldRef: { resource: 'limits.cpu', divisor: 0 } } },
+          ],
+          resources: { limits: { cpu: '1.0005', memory: '1.5G' }, requests: { cpu: '1e-1', memory: '0.1Gi' } },
+        },
+        { name: 'two', image: 'two:1', resources: { limits: {}, requests: { cpu: 0 } } },
+      ],
+      volumes: [{ name: 'mem', emptyDir: { medium: '', sizeLimit: '0.5Gi' } }],
+    },
+  },
+  'empty texts, flags and maps': {
+    spec: {
+      hostname: '',
+      nodeName: '',
+      priorityClassName: '',
+      hostPID: false,
+      nodeSelector: {},
+      affinity: { podAntiAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [] } },
+      tolerations: [{ operator: 'Exists', key: '', value: '', effect: '' }],
+      topologySpreadConstraints: [
+        { maxSkew: 1, topologyKey: 'zone', whenUnsatisfiable: 'DoNotSchedule', labelSelector: { matchLabels: {} } },
+      ],
+      dnsConfig: { options: [{ name: 'rotate', value: '' }, { name: 'ndots' }] },
+      containers: [
+        {
+          name: 'web',
+          image: 'web:1',
+          workingDir: '',
+          tty: false,
+          lifecycle: {},
+          securityContext: { privileged: false, capabilities: {}, seLinuxOptions: { level: '' } },
+          ports: [{ name: '', containerPort: 80, hostPort: 0, hostIP: '' }],
+          envFrom: [{ prefix: '', configMapRef: { name: 'cfg', optional: false } }],
+          volumeMounts: [{ name: 'cfg', mountPath: '/cfg', readOnly: false, subPath: '' }],
+          livenessProbe: { httpGet: { port: 80, host: '', httpHeaders: [{ name: 'X', value: '' }] } },
+          readinessProbe: { grpc: { port: 80, service: '' } },
+        },
+      ],
+      volumes: [
+        { name: 'cfg', configMap: { name: 'cfg', items: [], optional: false } },
+        { name: 'host', hostPath: { path: '/tmp', type: '' } },
+        { name: 'csi', csi: { driver: 'a.example.com', readOnly: false, fsType: '', volumeAttributes: {} } },
+        { name: 'pvc', persistentVolumeClaim: { claimName: 'data', readOnly: false } },
+        {
+          name: 'eph',
+          ephemeral: {
+            volumeClaimTemplate: {
+              metadata: { labels: {} },
+              spec: {
+                accessModes: ['ReadWriteOnce'],
+                storageClassName: '',
+                resources: { requests: { storage: '0.5Gi' } },
+              },
+            },
+          },
+        },
+      ],
+    },
+  },
+  'volumes that only old clusters have': {
+    spec: {
+      containers: [{ name: 'web', image: 'web:1' }],
+      volumes: [
+        { name: 'nfs', nfs: { server: 'nfs.example.com', path: '/', readOnly: false } },
+        { name: 'iscsi', iscsi: { targetPortal: '10.0.0.1:3260', iqn: 'iqn.2001-04.com.example:storage', lun: 0 } },
+        { name: 'rbd', rbd: { monitors: ['10.0.0.1'], image: 'x' } },
+        { name: 'azure', azureDisk: { diskName: 'd', diskURI: 'https://x.example.com/d.vhd' } },
+        { name: 'io', scaleIO: { gateway: 'https://x', system: 's', secretRef: { name: 's' }, volumeName: 'v' } },
+        { name: 'flex', flexVolume: { driver: 'example.com/flex', options: {} } },
+      ],
+    },
+  },
+  'what newer clusters have': {
+    spec: {
+      os: { name: 'linux' },
+      resources: { limits: { cpu: '2000m' } },
+      readinessGates: [{ conditionType: 'example.com/ready' }],
+      schedulingGates: [{ name: 'example.com/gate' }],
+      shareProcessNamespace: false,
+      setHostnameAsFQDN: false,
+      hostUsers: true,
+      preemptionPolicy: 'Never',
+      resourceClaims: [{ name: 'gpu', resourceClaimTemplateName: 'gpu' }],
+      securityContext: {
+        supplementalGroups: [1],
+        sysctls: [{ name: 'net.ipv4.tcp_syncookies', value: '' }],
+        appArmorProfile: { type: 'RuntimeDefault' },
+      },
+      containers: [
+        {
+          name: 'web',
+          image: 'web:1',
+          resources: { claims: [{ name: 'gpu', request: '' }], limits: { cpu: 1 } },
+          resizePolicy: [{ resourceName: 'cpu', restartPolicy: 'NotRequired' }],
+          lifecycle: { preStop: { sleep: { seconds: 0 } } },
+          securityContext: { procMount: 'Default', appArmorProfile: { type: 'Unconfined' } },
+        },
+      ],
+      volumes: [
+        {
+          name: 'all',
+          projected: {
+            sources: [{ serviceAccountToken: { path: 'token', audience: '', expirationSeconds: 3600 } }],
+          },
+        },
+      ],
+    },
+  },
+  'images as volumes': {
+    spec: {
+      containers: [{ name: 'web', image: 'web:1' }],
+      volumes: [
+        { name: 'a', image: { reference: 'registry.example/data:1' } },
+        { name: 'b', image: { reference: 'registry.example/data', pullPolicy: 'Always' } },
+      ],
+    },
   },
 }
 

@@ -94,7 +94,7 @@ describe('subsets', () => {
       desired: {
         name: 'v2',
         image: 'registry.example/checkout:v2',
-        format: 1,
+        format: 2,
         workloads: [{ name: 'checkout-v2', uid: 'uid-v2', generation: 4 }],
         replicas: 2,
         ready: 2,
