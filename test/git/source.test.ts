@@ -379,6 +379,36 @@ ${spec}  selector: { matchLabels: { app: checkout } }
   )
 })
 
+test('a Deployment that waits for its Rollout is applied once, is no error, and costs no write until Git changes', async () => {
+  const deployment = (image: string) => `apiVersion: apps/v1
+kind: Deployment
+metadata: { name: checkout }
+spec:
+  selector: { matchLabels: { app: checkout } }
+  template: { metadata: { labels: { app: checkout } }, spec: { containers: [{ name: app, image: "${image}" }] } }
+`
+  const { remote, person } = await remoteWith({ 'prod/d.yaml': deployment('app:1') })
+  const running = await run(remote.url, { apply: 'All' })
+  await running.status(at(person.git('rev-parse', 'HEAD').trim()))
+  const held = { metadata: { labels: { 'sluice.dev/rollout': 'checkout' } } }
+  const key = { namespace, name: 'checkout' }
+  await client.patch(resources.deployments, key, { type: 'merge', body: held }, { fieldManager: 'sluice' })
+  const tip = person.commit('Release', { 'prod/d.yaml': deployment('app:2') })
+  running.poke()
+  const status = await running.status(at(tip))
+  expect(ready(status)).toMatchObject({ status: 'True' })
+  const latched = await get(resources.deployments, 'checkout')
+  expect(latched?.spec).toMatchObject({ paused: true })
+  // More looks than there are between two drift applies.
+  for (let look = 0; look < 25; look++) {
+    running.poke()
+    await systemRuntime.sleep(15)
+  }
+  const after = await get(resources.deployments, 'checkout')
+  expect(after?.metadata.resourceVersion).toBe(latched?.metadata.resourceVersion)
+  expect(await running.status(at(tip))).toEqual(status)
+})
+
 test('apply: Rollouts leaves everything else alone; None applies nothing and still reads', async () => {
   const files = { ...shopFiles(), 'prod/chart.yaml': 'a: {{ .x }}\n', 'prod/cm.yaml': configMap('one') }
   const rollout = rolloutManifest('v2').replace(', namespace: shop', '')
