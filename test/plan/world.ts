@@ -329,8 +329,7 @@ export class World {
       kind: 'successRate',
       answer: this.silence ?? 'Fresh',
       ...(this.silence ? { message: 'no samples' } : {}),
-      verdict:
-        this.silence ?? this.verdicts[name] ?? (this.convicts(canary) ? 'Breach' : 'Undecided'),
+      verdict: this.silence ?? this.verdicts[name] ?? (this.convicts(canary) ? 'Breach' : 'Undecided'),
       good: 1000,
       bad: this.breaching.has(canary) ? 200 : 0,
       stepEvents: this.stepEvents ?? windows * 150,
