@@ -125,7 +125,10 @@ export function undoPromotion(turn: Turn): void {
   const under = turn.status.deployment?.promotion
   if (!under) return
   turn.status.stable = under.previous
-  if (under.resumedAt !== undefined) recorded(turn).restoring = under.previous
+  const d = seenDeployment(turn)
+  // A Deployment that was created anew meanwhile never ran what was stable before, and cannot go back to it.
+  const same = turn.status.canary?.workloads.some((w) => w.uid === d?.uid) ?? false
+  if (under.resumedAt !== undefined && same) recorded(turn).restoring = under.previous
   delete recorded(turn).promotion
 }
 
@@ -149,7 +152,17 @@ export function mustFinish(turn: Turn): boolean {
 export function watchRoll(turn: Turn): void {
   const d = seenDeployment(turn)
   const state = turn.status.deployment
-  if (!d || !state) return
+  if (!state) return
+  if (state.restoring && isGone(turn, state.restoring)) {
+    event(
+      turn,
+      'Warning',
+      'NotRestored',
+      `the Deployment that ran ${state.restoring.revision} is gone; it is not brought back`,
+    )
+    delete state.restoring
+  }
+  if (!d) return
   if (state.promotion && !d.paused && templateIs(turn, turn.status.canary)) state.promotion.resumedAt ??= iso(turn.now)
   const [only, ...others] = d.running
   const home = state.restoring
@@ -157,6 +170,14 @@ export function watchRoll(turn: Turn): void {
     delete state.restoring
     event(turn, 'Normal', 'Restored', `Deployment ${d.name} runs ${home.revision} again`)
   }
+}
+
+/** Whether the Deployment was deleted, or created anew since: its ReplicaSets, and what they ran, went with it. */
+function isGone(turn: Turn, home: RevisionRecord): boolean {
+  const d = seenDeployment(turn)
+  const { workload } = turn.o
+  if (!d) return !workload.ok && workload.problem.reason === 'WorkloadMissing'
+  return !d.labelled && !d.paused && !hasPodsOf(d, home) && !templateIs(turn, home)
 }
 
 /** Past the resume there is no quick way back: said until the Deployment runs what it ran before. */

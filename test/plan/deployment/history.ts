@@ -34,6 +34,8 @@ export interface DeploymentSetup extends Setup {
   autoscaled: boolean
   maxUnavailable: number
   lagging: boolean
+  /** How far v2 has come when things begin to happen. */
+  from: 'start' | 'exposed' | 'last' | 'rolling'
 }
 
 export interface History {
@@ -90,6 +92,7 @@ const deploymentSetup: fc.Arbitrary<DeploymentSetup> = fc
       autoscaled: on,
       maxUnavailable: fc.constantFrom(0, 1),
       lagging: fc.constantFrom(false, false, true),
+      from: fc.constantFrom('start' as const, 'exposed' as const, 'last' as const, 'rolling' as const),
     }),
   )
   .map(([a, b]) => ({ ...a, ...b }))
@@ -117,6 +120,19 @@ export function begin(declared: DeploymentSetup): DeploymentWorld {
   return world
 }
 
+function hasCome(world: DeploymentWorld, to: DeploymentSetup['from']): boolean {
+  switch (to) {
+    case 'start':
+      return true
+    case 'exposed':
+      return world.weight > 0
+    case 'last':
+      return world.weight === 100
+    case 'rolling':
+      return world.status.deployment?.promotion?.resumedAt !== undefined
+  }
+}
+
 /** Plays a history and looks at everything that can be seen from outside all the while. `kill` says which reconcile dies where. */
 export function play(
   history: History,
@@ -136,6 +152,12 @@ export function play(
   world.settle()
   world.release(version('v2'))
   world.settle()
+  world.mishap = undefined
+  for (let i = 0; i < 100 && !hasCome(world, declared.from); i++) {
+    world.approve()
+    world.wait(10_000, () => hasCome(world, declared.from))
+  }
+  if (kill) world.mishap = killing(kill)
   for (const c of commands) {
     if (world.gone) break
     happenHere(world, c, declared)
