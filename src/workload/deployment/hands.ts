@@ -1,4 +1,5 @@
 import type { ErrorCode } from '../../errors.ts'
+import { asKubeError } from '../../kube/kube-error.ts'
 import type { ObjectReader } from '../../kube/reader.ts'
 import type { DeploymentEffect } from '../../plan/effects.ts'
 import type { DeploymentHands, HandsResult, HandsTarget } from '../hands.ts'
@@ -24,15 +25,21 @@ export function createDeploymentHands(options: {
   const h: HandsParts = { ...options, client: guarded(options.client, options.isLeader) }
   return {
     async act(target, effect) {
-      try {
-        return await one(h, target, effect)
-      } catch (error) {
-        const refused: ErrorCode = effect.kind === 'scaleCanary' ? 'CanaryRefused' : 'ManifestRefused'
-        return refusal(error, `${target.namespace}/${nameOf(target)}: ${tasks[effect.kind]}`, refused)
+      for (let attempt = 1; ; attempt++) {
+        try {
+          return await one(h, target, effect)
+        } catch (error) {
+          if (attempt < ATTEMPTS && effect.kind !== 'resume' && asKubeError(error)?.isConflict) continue
+          const refused: ErrorCode = effect.kind === 'scaleCanary' ? 'CanaryRefused' : 'ManifestRefused'
+          return refusal(error, `${target.namespace}/${nameOf(target)}: ${tasks[effect.kind]}`, refused)
+        }
       }
     },
   }
 }
+
+/** Controllers write status all the time: a hand that reads anew tries again at once. A resume is for one version and no other. */
+const ATTEMPTS = 4
 
 /** What could not be done, for messages. */
 const tasks = {
