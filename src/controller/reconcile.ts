@@ -1,3 +1,5 @@
+import type { AnalysisRequest } from '../analysis/analyst.ts'
+import { parseDuration } from '../api/duration.ts'
 import type { RolloutStatus } from '../api/status.ts'
 import { type Problem, sentence } from '../errors.ts'
 import { type KubeObject, keyOf } from '../kube/object.ts'
@@ -54,7 +56,17 @@ export async function reconcile(c: Context, key: string): Promise<Again> {
   }
 
   if (failed) return { afterMs: failed.retryMs, urgent: retreating }
-  return decided.requeueAfterMs === undefined ? undefined : { afterMs: decided.requeueAfterMs }
+  return nextTurn(decided.requeueAfterMs, request)
+}
+
+/**
+ * Every look at the evidence brings a turn, so a rollout that is looked at needs no timer of its own for the interval; one of
+ * twice the interval is there for looks that do not come. A sooner timer stays: it has another reason.
+ */
+function nextTurn(afterMs: number | undefined, looked: AnalysisRequest | undefined): Again {
+  if (afterMs === undefined) return undefined
+  const interval = looked ? parseDuration(looked.analysis.interval) : Number.POSITIVE_INFINITY
+  return { afterMs: afterMs < interval ? afterMs : 2 * interval }
 }
 
 /** The status says what is true; the problem says why it is not better. */

@@ -6,6 +6,8 @@ const longestSleepMs = 3_600_000
 export interface Delays {
   /** Hands `key` out after `ms`, unless it is due earlier already. `urgent` is kept from any of the calls. */
   add(key: string, ms: number, urgent: boolean): void
+  /** The key is not waited for any more. */
+  remove(key: string): void
   readonly size: number
   stop(): void
 }
@@ -18,7 +20,7 @@ interface Waiting {
 
 /** Keys that wait for their time, each at most once; one timer for all of them. */
 export function createDelays(runtime: Runtime, onDue: (key: string, urgent: boolean) => void): Delays {
-  // A binary heap by `at`. An entry that was moved to an earlier time leaves a stale copy, skipped when it surfaces.
+  // A binary heap by `at`. An entry that was moved or removed leaves a stale copy, skipped when it surfaces.
   const heap: Waiting[] = []
   const current = new Map<string, Waiting>()
   let timer: { at: number; abort: AbortController } | undefined
@@ -50,6 +52,13 @@ export function createDelays(runtime: Runtime, onDue: (key: string, urgent: bool
     }
     heap[at] = last
     return top
+  }
+
+  /** Stale copies of far times must not pile up. */
+  function sweep(): void {
+    if (heap.length <= 2 * current.size + 64) return
+    heap.length = 0
+    for (const entry of current.values()) push(entry)
   }
 
   function release(): void {
@@ -91,8 +100,10 @@ export function createDelays(runtime: Runtime, onDue: (key: string, urgent: bool
       const entry = { key, at, urgent: urgent || (known?.urgent ?? false) }
       current.set(key, entry)
       push(entry)
+      sweep()
       arm()
     },
+    remove: (key) => void current.delete(key),
     get size() {
       return current.size
     },

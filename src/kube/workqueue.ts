@@ -27,7 +27,10 @@ export interface WorkQueueOptions {
   }
 }
 
-/** What a handler wants next for its key; nothing means done until the next `add`. */
+/**
+ * What a handler wants next for its key; nothing means done until the next `add`. Its latest word counts: a run that an `add` has
+ * brought about makes what the run before it wanted void, so that a key which is woken and also has a timer is not worked on twice.
+ */
 export type Requeue = { afterMs: number; urgent?: boolean } | undefined
 
 /** `urgent` says by which lane the key came. */
@@ -80,6 +83,8 @@ export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
   const working = new Map<string, 'clean' | 'dirty' | 'urgent'>()
   const failures = new Map<string, number>()
   const delays = createDelays(runtime, (key, urgent) => add(key, urgent))
+  /** What the last run of each key's handler wanted. */
+  const wanted = createDelays(runtime, (key, urgent) => add(key, urgent))
   const ended = Promise.withResolvers<void>()
   let running: RunOptions | undefined
   let state: 'open' | 'draining' | 'closed' = 'open'
@@ -126,10 +131,11 @@ export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
     hooks.depth?.(lanes.size)
     hooks.waited?.(started - (addedAt.get(key) ?? started), urgent)
     addedAt.delete(key)
+    wanted.remove(key)
     try {
       const requeue = await run.handler(key, urgent)
       forget(key)
-      if (requeue) delays.add(key, requeue.afterMs, requeue.urgent ?? false)
+      if (requeue) wanted.add(key, requeue.afterMs, requeue.urgent ?? false)
     } catch (error) {
       const retryMs = addRateLimited(key, urgent, asKubeError(error)?.retryAfterMs)
       hooks.retried?.()
@@ -163,6 +169,7 @@ export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
   function end(how: 'draining' | 'closed'): Promise<void> {
     if (state !== 'closed') state = how
     delays.stop()
+    wanted.stop()
     // Without workers nothing would ever take what waits.
     if (state === 'closed' || !running) {
       lanes.clear()

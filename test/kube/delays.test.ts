@@ -33,6 +33,28 @@ test('every key comes exactly when it is due, at the earliest of its times, and 
   )
 })
 
+test('what was removed does not come', async () => {
+  const step = fc.record({ key: fc.constantFrom('a', 'b', 'c'), ms: fc.nat({ max: 1_000_000 }), remove: fc.boolean() })
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 400 }), async (steps) => {
+      const world = createWorld()
+      const expected = new Set<string>()
+      const due: string[] = []
+      const delays = createDelays(world.runtime(), (key) => due.push(key))
+      for (const { key, ms, remove } of steps) {
+        if (remove) delays.remove(key)
+        else delays.add(key, ms, false)
+        if (remove) expected.delete(key)
+        else expected.add(key)
+        expect(delays.size).toBe(expected.size)
+      }
+      await world.runUntil(1_000_001)
+      expect(due.sort()).toEqual([...expected].sort())
+    }),
+    { numRuns: 50 },
+  )
+})
+
 test('nothing comes after the stop', async () => {
   const world = createWorld()
   const due: string[] = []

@@ -121,6 +121,29 @@ describe('a key', () => {
     expect(setup.started).toHaveLength(3)
   })
 
+  test('that is woken before its handler wanted it back is not worked on a second time for that', async () => {
+    const setup = setUp(() => async () => ({ afterMs: 100 }))
+    setup.queue.add('a')
+    for (let at = 60; at <= 300; at += 60) {
+      await setup.world.runUntil(at)
+      setup.queue.add('a')
+    }
+    await setup.world.runUntil(350)
+    expect(setup.started).toHaveLength(6)
+    await setup.world.runUntil(401)
+    expect(setup.started).toHaveLength(7)
+  })
+
+  test('that somebody else put off comes then too, however often it runs before', async () => {
+    const setup = setUp(() => async () => undefined)
+    setup.queue.addAfter('a', 100)
+    setup.queue.add('a')
+    await setup.world.runUntil(99)
+    expect(setup.started).toHaveLength(1)
+    await setup.world.runUntil(101)
+    expect(setup.started).toHaveLength(2)
+  })
+
   test('in backoff is worked on at once when it is added anew', async () => {
     const setup = setUp(
       () => async () => {
