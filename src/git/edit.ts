@@ -93,7 +93,8 @@ function replacement(text: string, node: Scalar, range: [number, number, number]
   return { splice: { start, end, text: `${before}${replaced.text}${after}` }, value: replaced.value }
 }
 
-function own(map: YAMLMap, key: string | number): Pair | undefined {
+/** The entry of a mapping that its own text has, not one that a merge key brings. */
+export function own(map: YAMLMap, key: string | number): Pair | undefined {
   return map.items.find((pair) => isScalar(pair.key) && (pair.key.source ?? String(pair.key.value)) === String(key))
 }
 

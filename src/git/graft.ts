@@ -114,7 +114,13 @@ function spliced(text: string, { start, end }: Region, replacement: string): str
 
 function says(content: Buffer, expected: unknown[]): boolean {
   const yaml = parseYaml(content)
-  return yaml !== undefined && !yaml.error && isDeepStrictEqual(yaml.documents.map(plainJson), expected)
+  if (!yaml || yaml.error) return false
+  try {
+    return isDeepStrictEqual(yaml.documents.map(plainJson), expected)
+  } catch {
+    // An alias without its anchor.
+    return false
+  }
 }
 
 /** Why no candidate could stand here, as well as it can be told. */

@@ -1,15 +1,5 @@
-import {
-  type Document,
-  isAlias,
-  isCollection,
-  isMap,
-  isNode,
-  isPair,
-  isScalar,
-  isSeq,
-  type Node,
-  type Pair,
-} from 'yaml'
+import { type Document, isAlias, isCollection, isMap, isNode, isPair, isSeq, type Node, type Pair } from 'yaml'
+import { own } from './edit.ts'
 import type { Path } from './manifest.ts'
 import { type Refusal, refuse } from './splice.ts'
 import type { YamlFile } from './yaml-document.ts'
@@ -46,11 +36,8 @@ export function regionOf(yaml: YamlFile, document: Document.Parsed, path: Path):
       continue
     }
     if (!isMap(node)) return refuse('does not exist', at)
-    const pair: Pair | undefined = node.items.find((p) => isScalar(p.key) && String(p.key.value) === String(segment))
-    if (!pair) {
-      const merged = node.items.some((p) => isScalar(p.key) && p.key.value === '<<')
-      return refuse(merged ? 'comes from a merge key (<<)' : 'does not exist', at)
-    }
+    const pair = own(node, segment)
+    if (!pair) return refuse(own(node, '<<') ? 'comes from a merge key (<<)' : 'does not exist', at)
     if (depth === path.length - 1) return around(yaml.text, pair, inFlow)
     if (!isNode(pair.value)) return refuse('has no value', at)
     node = pair.value
