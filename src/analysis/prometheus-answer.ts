@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { Problem } from '../errors.ts'
+import { isRecord } from '../kube/response.ts'
 
 /** One series of an instant vector, or a scalar (no labels). */
 export interface PromSample {
@@ -19,17 +20,6 @@ export interface PromSeries {
 
 export type Answer<T> = { ok: true; value: T; warnings: string[] } | { ok: false; problem: Problem }
 
-const labels = z.record(z.string(), z.string())
-const pair = z.tuple([z.number(), z.string()])
-const vector = z.object({
-  resultType: z.literal('vector'),
-  result: z.array(z.object({ metric: labels, value: pair })),
-})
-const scalar = z.object({ resultType: z.literal('scalar'), result: pair })
-const matrix = z.object({
-  resultType: z.literal('matrix'),
-  result: z.array(z.object({ metric: labels, values: z.array(pair) })),
-})
 const envelope = z.object({
   status: z.enum(['success', 'error']),
   data: z.unknown().optional(),
@@ -74,22 +64,49 @@ export function interpret<T>(
   return { ok: true, value, warnings }
 }
 
-/** The data of an instant query; nothing when it is neither a vector nor a scalar. */
+/**
+ * The data of an instant query; nothing when it is neither a vector nor a scalar. An answer may hold tens of thousands of series:
+ * they are checked where they are instead of being copied.
+ */
 export function readInstant(data: unknown): PromSample[] | undefined {
-  const one = scalar.safeParse(data)
-  if (one.success) return [{ labels: {}, ...point(one.data.result) }]
-  const many = vector.safeParse(data)
-  return many.success ? many.data.result.map(({ metric, value }) => ({ labels: metric, ...point(value) })) : undefined
+  const { resultType, result } = shape(data)
+  if (resultType === 'scalar') return isPoint(result) ? [{ labels: {}, ...point(result) }] : undefined
+  if (resultType !== 'vector' || !Array.isArray(result)) return undefined
+  const samples: PromSample[] = []
+  for (const series of result) {
+    const { metric, value } = shape(series)
+    if (!isLabels(metric) || !isPoint(value)) return undefined
+    samples.push({ labels: metric, ...point(value) })
+  }
+  return samples
 }
 
-/** The data of a range query; nothing when it is no matrix. */
+/** The data of a range query; nothing when it is no matrix. See `readInstant`. */
 export function readRange(data: unknown): PromSeries[] | undefined {
-  const parsed = matrix.safeParse(data)
-  if (!parsed.success) return undefined
-  return parsed.data.result.map(({ metric, values }) => ({
-    labels: metric,
-    points: values.map((raw) => [point(raw).at, point(raw).value]),
-  }))
+  const { resultType, result } = shape(data)
+  if (resultType !== 'matrix' || !Array.isArray(result)) return undefined
+  const all: PromSeries[] = []
+  for (const series of result) {
+    const { metric, values } = shape(series)
+    if (!isLabels(metric) || !Array.isArray(values) || !values.every(isPoint)) return undefined
+    const points = values.map(point).map(({ at, value }): [number, number] => [at, value])
+    all.push({ labels: metric, points })
+  }
+  return all
+}
+
+function shape(value: unknown): Record<string, unknown> {
+  return isRecord(value) ? value : {}
+}
+
+function isLabels(value: unknown): value is Record<string, string> {
+  if (!isRecord(value)) return false
+  for (const name in value) if (typeof value[name] !== 'string') return false
+  return true
+}
+
+function isPoint(value: unknown): value is [number, string] {
+  return Array.isArray(value) && value.length === 2 && typeof value[0] === 'number' && typeof value[1] === 'string'
 }
 
 function point([seconds, text]: [number, string]): { at: number; value: number } {
