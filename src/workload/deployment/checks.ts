@@ -24,7 +24,7 @@ export function checkDeployment(
     wrongNamespace(deployment, pair) ??
     notStable(name, labels, pair) ??
     notCanary(overlaid, pair) ??
-    inBoth(name, labels, overlaid, pair) ??
+    inBoth(overlaid, pair) ??
     autoscalerOverlap(deployment, overlaid, others.autoscaler, pair) ??
     nameTaken(deployment, others.canary)
   )
@@ -51,30 +51,25 @@ function notStable(name: string, labels: Labels, pair: DestinationPair): Problem
   return { reason: 'StableLabelsMissing', message }
 }
 
-/** The canary's pods carry the canary's labels by construction; the Service must select them too. */
+/** The canary’s pods carry the canary’s labels by construction; the Service must select them too. */
 function notCanary(overlaid: Labels, pair: DestinationPair): Problem | undefined {
   const lacking = missing(overlaid, pair.canary.selector)
   if (!lacking) return undefined
-  const [key = ''] = lacking.split('=')
-  const carried = overlaid[key] === undefined ? 'do not carry' : `carry ${key}=${overlaid[key]} instead of`
-  const message = `the canary’s pods ${carried} the label ${carried.startsWith('carry') ? `${lacking},` : `${lacking}`} by which the Service ${service(pair, 'canary')} selects its pods`
+  const key = lacking.slice(0, lacking.indexOf('='))
+  const instead = overlaid[key] === undefined ? `do not have it` : `have ${key}=${overlaid[key]}`
+  const message = `the Service ${service(pair, 'canary')} selects ${lacking}, but the canary’s pods ${instead}`
   return { reason: 'ServiceExcludesCanary', message }
 }
 
-function inBoth(name: string, labels: Labels, overlaid: Labels, pair: DestinationPair): Problem | undefined {
-  const [stable, canary] = [destinationLabels(pair, 'stable'), destinationLabels(pair, 'canary')]
-  const what = (role: 'stable' | 'canary') =>
+/** Nor may the canary’s pods be where stable traffic goes: the two must differ in a label (then they do so both ways). */
+function inBoth(overlaid: Labels, pair: DestinationPair): Problem | undefined {
+  const labels = destinationLabels(pair, 'stable')
+  if (!hasAll(overlaid, labels)) return undefined
+  const stable =
     pair.kind === 'services'
-      ? `the ${role} Service ${service(pair, role)} (${list(pair[role].selector)})`
-      : `the subset "${pair[role].name}" of ${pair.declaredIn} (${list(pair[role].labels)})`
-  if (hasAll(overlaid, stable)) {
-    return {
-      reason: 'SubsetsOverlap',
-      message: `the canary’s pods (${list(overlaid)}) would also be in ${what('stable')}`,
-    }
-  }
-  if (!hasAll(labels, canary)) return undefined
-  return { reason: 'SubsetsOverlap', message: `the pods of ${name} (${list(labels)}) are also in ${what('canary')}` }
+      ? `the stable Service ${service(pair, 'stable')}`
+      : `the subset "${pair.stable.name}" of ${pair.declaredIn}`
+  return { reason: 'SubsetsOverlap', message: `the canary’s pods would also be in ${stable} (${list(labels)})` }
 }
 
 /** An autoscaler counts every pod that the Deployment's selector matches, whoever owns it. */
@@ -87,7 +82,7 @@ function autoscalerOverlap(
   if (!autoscaler || !selects(fieldAt(deployment, 'spec', 'selector'), overlaid)) return undefined
   const selector = list(labelsAt(deployment, 'spec', 'selector', 'matchLabels') ?? {})
   const differ = list(destinationLabels(pair, 'canary'))
-  const message = `HorizontalPodAutoscaler ${keyOf(autoscaler)} would count the canary’s pods: the selector of Deployment ${keyOf(deployment)} (${selector}) matches them, because none of its labels differs (the canary has ${differ})`
+  const message = `HorizontalPodAutoscaler ${keyOf(autoscaler)} would count the canary’s pods: the selector of Deployment ${keyOf(deployment)} (${selector}) has none of the labels by which the canary differs (${differ})`
   return { reason: 'AutoscalerOverlap', message }
 }
 
@@ -111,7 +106,7 @@ function missing(labels: Labels, wanted: Labels): string | undefined {
 }
 
 function service(pair: DestinationPair, role: 'stable' | 'canary'): string {
-  return pair.kind === 'services' ? `${pair[role].namespace}/${pair[role].name}` : `in front of ${pair.declaredIn}`
+  return pair.kind === 'services' ? `${pair[role].namespace}/${pair[role].name}` : `behind ${pair.declaredIn}`
 }
 
 function list(labels: Labels): string {
