@@ -18,8 +18,9 @@ afterAll(() => stage.stop(), 60_000)
 let n = 0
 
 /** A controller on a machine whose clock is wrong by so much; everything else has the right time. */
-async function controllerOff(byMs: number): Promise<Controller> {
-  const runtime = { ...systemRuntime, now: () => systemRuntime.now() + byMs }
+async function controllerOff(byMs: number | (() => number)): Promise<Controller> {
+  const off = typeof byMs === 'number' ? () => byMs : byMs
+  const runtime = { ...systemRuntime, now: () => systemRuntime.now() + off() }
   const { controllerKubeconfig: kubeconfig, prometheus } = stage.sandbox
   const flags = {
     kubeconfig,
@@ -71,4 +72,32 @@ describe('a leader whose clock is wrong takes over mid-step', { timeout: 240_000
     await leader.stop()
     expect(s.weights('v2')).toEqual([0, 10, 50, 100])
   })
+})
+
+test('a Rollout that is deleted waits for Git for ten minutes, and says then what Git still holds', {
+  timeout: 240_000,
+}, async () => {
+  let passed = 0
+  const controller = await controllerOff(() => passed)
+  await using s = await stage.scene('left-behind', {
+    git: { interval: '1h' },
+    rollout: { steps: [{ weight: 50, hold: '10m' }, { weight: 100 }] },
+  })
+  const { storage } = stage.sandbox.api
+  const key = { namespace: 'left-behind', name: 'config' }
+  await s.desire('v2')
+  // The source looks once an hour: it is told to look now.
+  storage.patchMerge(refs.sources, key, { spec: { interval: '59m' } })
+  await s.until('at 50 %', ({ step }) => step?.weight === 50)
+  s.remote.faults.down = true
+  storage.remove(refs.rollouts, { namespace: 'left-behind', name: 'my-app' })
+  await s.until('back at 0', () => s.weight('v2') === 0)
+  passed = 9 * 60_000
+  await s.stays('waiting for Git', () => s.rollout() !== undefined, 3_000)
+  passed = 10 * 60_000
+  await s.until('gone', () => s.rollout() === undefined)
+  expect(s.weights('v2')).toEqual([0, 50, 0])
+  await s.until('told', () => s.events().some((event) => event.startsWith('GitLeftBehind')))
+  expect((await s.commits()).at(-1)).toBe('my-app: 0% → 50% (left-behind)')
+  await controller.stop()
 })
