@@ -86,12 +86,22 @@ describe.each([
     expect(summary(live())).toBe('app:3 paused')
   })
 
-  test('is paused by nobody who applies: the field belongs to no manager of an apply', async () => {
+  test('has its new template and its pause from one request, and nobody owns the pause after a resume', async () => {
+    await apply(manifest('app:2'))
+    expect(seen).not.toContain('app:1 paused')
+    resume()
     await apply(manifest('app:2'))
     expect(pauseOwners(live())).toEqual([])
-    resume()
-    await apply(manifest('app:3'))
-    expect(pauseOwners(live())).toEqual([])
+    expect(summary(live())).toBe('app:2 rolls')
+  })
+
+  test('is latched although somebody resumes whatever is paused for no reason, as Sluice does', async () => {
+    server.storage.subscribe(deployments, (_type, object) => {
+      if (summary(object) === 'app:1 paused') resume()
+    })
+    expect(await apply(manifest('app:2'))).toMatchObject({ state: 'changed' })
+    expect(summary(live())).toBe('app:2 paused')
+    expect(seen).not.toContain('app:2 rolls')
   })
 
   test('takes no pause and no resume from Git, not even from one that once stood there', async () => {
@@ -120,8 +130,8 @@ describe.each([
     expect(seen).not.toContain('app:2 rolls')
   })
 
-  test('is read again when somebody resumes it, or writes anything else, between the look and the write', async () => {
-    let disturbances = [resume, resume, () => merge({ spec: { replicas: 3 } }, 'dana')]
+  test('is read again when somebody writes anything between the look and the write', async () => {
+    let disturbances = [2, 3, 4].map((replicas) => () => merge({ spec: { replicas } }, 'dana'))
     const disturbed: KubeClient = {
       ...sluice,
       patch(resource, name, patch, options) {
