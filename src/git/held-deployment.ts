@@ -23,8 +23,9 @@ export interface HeldQuestion {
 
 /**
  * Applies a Deployment that a Rollout holds, so that a template it changes does not roll. The admission policy that latches everybody else's
- * writes may exempt ours, or not be there at all: so the Deployment is paused first, and the template applied only over exactly that paused
- * state. `spec.paused` itself is never taken from Git, and never owned: it is Sluice's for as long as the Deployment is held.
+ * writes may exempt ours, or not be there at all: so a template that changes is applied together with `spec.paused`, in one request over
+ * exactly the version that was looked at. A pause without the new template would be taken for a spurious one and resumed at once.
+ * `spec.paused` itself is never taken from Git: it is Sluice's for as long as the Deployment is held.
  * Throws a KubeError; a conflict means that it has to be read again.
  */
 export async function applyHeld({ client, resource, key, body, live, options }: HeldQuestion): Promise<KubeObject> {
@@ -38,14 +39,12 @@ export async function applyHeld({ client, resource, key, body, live, options }: 
   const preview = await apply(held, live, true)
   if (isGlassBroken(preview)) return await apply(body, live)
   if (isPaused(live) || isDeepStrictEqual(templateOf(preview), templateOf(live))) return await apply(held, live)
-  const pause = { metadata: { resourceVersion: live.metadata.resourceVersion }, spec: { paused: true } }
-  const paused = await client.patch(resource, key, { type: 'merge', body: pause }, options)
-  return await apply(held, paused)
+  return await apply(withPaused(body, true), live)
 }
 
 /**
- * Whether the pause has to stay in what is applied: an earlier apply declared the field, and leaving it out now would take it away,
- * and with it the pause that has come since.
+ * Whether the pause has to stay in what is applied: an earlier apply owns the field, because it paused the Deployment or because Git
+ * declared it, and leaving it out now would take it away. A resume takes it from every owner.
  */
 function keepsPaused(live: KubeObject, manager: string): boolean {
   const owns = live.metadata.managedFields?.some(
