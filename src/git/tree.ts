@@ -49,8 +49,11 @@ export function createManifestReader(): ManifestReader {
   }
 }
 
+/** All of a repository that reading a tree needs. */
+export type TreeRepository = Pick<Repository, 'files' | 'contents'>
+
 export async function openTree(
-  repository: Repository,
+  repository: TreeRepository,
   commit: string,
   path: string,
   manifestsOf: ManifestReader = createManifestReader(),
@@ -60,7 +63,7 @@ export async function openTree(
 }
 
 interface Readers {
-  repository: Repository
+  repository: TreeRepository
   manifestsOf: ManifestReader
 }
 
@@ -173,7 +176,7 @@ async function buildIndex(
 
 async function readKustomizations(
   files: ReadonlyMap<string, TreeEntry>,
-  repository: Repository,
+  repository: TreeRepository,
 ): Promise<KustomizationFile[]> {
   const entries = [...files.values()].filter((entry) => isRegular(entry) && isKustomization(entry.path))
   const contents = await repository.contents(entries.map((entry) => entry.sha))

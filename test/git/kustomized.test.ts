@@ -1,0 +1,95 @@
+import { describe, expect, test } from 'vitest'
+import { deploymentManifest } from '../../src/git/desired.ts'
+import { openTree, type TreeRepository } from '../../src/git/tree.ts'
+import { deployment } from './deployment-shop.ts'
+import { sourceOf } from './shop.ts'
+
+/** Where the template of Deployment shop/checkout can be edited, or why not. */
+async function place(files: Record<string, string>): Promise<string> {
+  const all: Record<string, string> = { 'prod/base/d.yaml': deployment('registry:5000/app:1'), ...files }
+  const repository: TreeRepository = {
+    files: async () => Object.keys(all).map((path) => ({ path, sha: path, mode: '100644' })),
+    contents: async (shas) => shas.map((sha) => Buffer.from(all[sha]!)),
+  }
+  const tree = await openTree(repository, 'tip', 'prod')
+  const source = sourceOf('https://git.example.com/shop.git')
+  const located = await deploymentManifest(tree, source, { namespace: 'shop', name: 'checkout' })
+  if (located.state === 'found') return located.manifest.file
+  return located.state === 'missing' ? 'missing' : `${located.problem.file}: ${located.problem.message}`
+}
+
+const base = { 'prod/base/kustomization.yaml': 'resources: [d.yaml]\n' }
+const overlay = (text: string) => ({ ...base, 'prod/eu/kustomization.yaml': `resources: [../base]\n${text}` })
+const found = 'prod/base/d.yaml'
+const changed = (how: string) =>
+  `prod/base/d.yaml: Deployment shop/checkout does not have its pod template from this file alone: prod/eu/kustomization.yaml changes it (${how})`
+
+describe('the file that alone decides about a pod template', () => {
+  test.each([
+    ['no kustomization', {}],
+    ['one that only lists it', base],
+    ['an overlay that does other things', overlay('namespace: shop\nreplicas: [{name: checkout, count: 3}]\n')],
+    ['images of others', overlay('images: [{name: registry:5000/apple, newTag: "2"}]\n')],
+    ['labels of the object alone', overlay('labels: [{pairs: {team: a}}]\n')],
+    ['a generator of something else', overlay('configMapGenerator: [{name: other}]\n')],
+    [
+      'a patch of another',
+      overlay('patches: [{target: {kind: Deployment, name: cart}, patch: "- op: remove\\n  path: /spec/template"}]\n'),
+    ],
+    [
+      'a patch beside the template',
+      overlay('patches: [{target: {kind: Deployment}, patch: "[{op: replace, path: /spec/replicas, value: 3}]"}]\n'),
+    ],
+    [
+      'a patch file beside the template',
+      {
+        ...overlay('patches: [{path: p.yaml}]\n'),
+        'prod/eu/p.yaml':
+          'apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: checkout, namespace: shop}\nspec: {replicas: 9}\n',
+      },
+    ],
+    [
+      'a kustomization that does not use it',
+      { 'prod/eu/kustomization.yaml': 'resources: [x.yaml]\ncommonLabels: {a: b}\n' },
+    ],
+  ])('is its manifest, with %s', async (_name, files) => expect(await place(files)).toBe(found))
+
+  test.each([
+    ['images', overlay('images: [{name: "registry:5000/app", newTag: "2"}]\n'), 'images'],
+    ['labels on templates', overlay('labels: [{pairs: {team: a}, includeTemplates: true}]\n'), 'labels'],
+    ['common annotations', overlay('commonAnnotations: {a: b}\n'), 'commonAnnotations'],
+    ['components', overlay('components: [../c]\n'), 'components'],
+    ['a generator that it uses', { ...overlay('configMapGenerator: [{name: app}]\n') }, 'configMapGenerator'],
+    [
+      'a patch of operations',
+      overlay(
+        'patches: [{target: {kind: Deployment, name: check.*}, patch: "[{op: add, path: /spec/template/spec/x, value: 3}]"}]\n',
+      ),
+      'patches',
+    ],
+    ['a patch that cannot be found', overlay('patches: [{target: {name: checkout}, path: gone.yaml}]\n'), 'patches'],
+    [
+      'a merge patch in a file',
+      {
+        ...overlay('patchesStrategicMerge: [p.yaml]\n'),
+        'prod/eu/p.yaml':
+          'apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: checkout, namespace: shop}\nspec: {template: {spec: {x: 1}}}\n',
+      },
+      'patches',
+    ],
+    [
+      'a merge patch in the kustomization',
+      overlay(
+        'patches:\n- patch: |\n    apiVersion: apps/v1\n    kind: Deployment\n    metadata: {name: checkout}\n    spec: {template: {spec: {x: 1}}}\n',
+      ),
+      'patches',
+    ],
+  ])('is not, with %s', async (_name, files, how) => expect(await place(files)).toBe(changed(how)))
+
+  test('is not one that several overlays share', async () => {
+    const shared = { ...overlay(''), 'prod/us/kustomization.yaml': 'bases: [../base]\n' }
+    expect(await place(shared)).toBe(
+      'prod/base/d.yaml: Deployment shop/checkout is used by several kustomizations: prod/eu/kustomization.yaml and prod/us/kustomization.yaml',
+    )
+  })
+})
