@@ -29,7 +29,9 @@ export function template(version: string, over: { labels?: Labels; annotations?:
       ...(over.annotations ? { annotations: over.annotations } : {}),
     },
     spec: {
-      containers: [{ name: 'app', image: `registry.example/checkout:${version}`, readinessProbe: { grpc: {} } }],
+      containers: [
+        { name: 'app', image: `registry.example/checkout:${version}`, readinessProbe: { grpc: { port: 80 } } },
+      ],
     },
   }
 }
