@@ -87,6 +87,9 @@ function refreshCanary(turn: Turn): void {
   // In Deployment mode the canary is a copy; what it was made of is the template.
   const template = turn.o.workload.ok ? turn.o.workload.desired : undefined
   const seen = seenDeployment(turn) ? template : canaryNow(turn)
+  // Whose ReplicaSets hold what was stable before is known by the Deployment that was promoted, not by one created anew since.
+  const anew = seen?.workloads.some((w) => !status.canary?.workloads.some((known) => known.uid === w.uid))
+  if (status.deployment?.promotion && anew) return
   if (status.canary && seen && sameRevision(status.canary, seen)) status.canary = recordOf(seen)
 }
 

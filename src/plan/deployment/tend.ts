@@ -86,7 +86,8 @@ function canaryPods(turn: Turn, d: DeploymentObservation): number | undefined {
     if (deployment) delete deployment.leaving
     const wanted = deployment?.capacity?.replicas
     if (wanted === undefined || there?.deleting || !templateIs(turn, canary)) return undefined
-    const done = there?.revision === canary.revision && there.asked >= wanted && there.intact
+    const done =
+      there?.revision === canary.revision && there.asked >= wanted && there.replicas >= wanted && there.intact
     if (!done) effects.push({ kind: 'scaleCanary', revision: canary, replicas: wanted })
     return undefined
   }

@@ -175,11 +175,14 @@ function happenHere(world: DeploymentWorld, c: Command, declared: Setup): void {
   const canary = cluster.canary?.until === undefined ? cluster.canary : undefined
   switch (c.do) {
     case 'time':
-      return world.wait(c.ms)
+      world.wait(c.ms)
+      return
     case 'template':
-      return world.release(c.to, c.by)
+      world.release(c.to, c.by)
+      return
     case 'restart':
-      return world.restart()
+      world.restart()
+      return
     case 'scale':
       if (cluster.autoscaler && c.replicas > 0) cluster.autoscaler.demand = c.replicas
       write(cluster, 'people', (it) => {
@@ -250,7 +253,8 @@ function happenHere(world: DeploymentWorld, c: Command, declared: Setup): void {
       return
     }
     default:
-      return happen(world, c, declared)
+      happen(world, c, declared)
+      return
   }
   tick(cluster, (content, excuse) => world.onBirth?.(content, excuse))
 }

@@ -100,7 +100,7 @@ export function stuckRoll(d: Native, isReady: Readiness, now: number): string | 
 }
 
 /** All wanted pods are of the template's ReplicaSet and available, and there are no others. */
-function isComplete(d: Native, isReady: Readiness): boolean {
+export function isComplete(d: Native, isReady: Readiness): boolean {
   const set = setOf(d, d.template)
   if (!set) return d.replicas === 0 && podsOf(d) === 0
   return podsOf(d) === set.pods.length && set.pods.length === d.replicas && readyOf(d, set, isReady) === d.replicas
@@ -127,7 +127,10 @@ function scalePaused(d: Native, isReady: Readiness, now: number, birth: Birth): 
     if (chosen && d.replicas > 0) size(d, chosen, d.replicas, isReady, now, birth, 'scale')
     return
   }
-  if (active.length === 1 && only) return size(d, only, d.replicas, isReady, now, birth, 'scale')
+  if (active.length === 1 && only) {
+    size(d, only, d.replicas, isReady, now, birth, 'scale')
+    return
+  }
   if (current && current.pods.length === d.replicas && readyOf(d, current, isReady) === d.replicas) {
     for (const set of active) if (set !== current) size(d, set, 0, isReady, now, birth, 'scale')
     return

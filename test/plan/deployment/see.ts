@@ -7,7 +7,17 @@ import type {
 } from '../../../src/plan/observation.ts'
 import { sameRevision } from '../../../src/plan/revision.ts'
 import { type Cluster, isReady } from './cluster.ts'
-import { contentOf, hashOf, type Native, podsOf, readyOf, readyPods, revisionOfTemplate, stuckRoll } from './native.ts'
+import {
+  contentOf,
+  hashOf,
+  isComplete,
+  type Native,
+  podsOf,
+  readyOf,
+  readyPods,
+  revisionOfTemplate,
+  stuckRoll,
+} from './native.ts'
 
 /** What `observe` would say of this cluster, for what is recorded: the rules of identity, from outside. */
 export function seeWorkload(c: Cluster, status: RolloutStatus): WorkloadObservation {
@@ -96,12 +106,8 @@ function canaryOf(c: Cluster, { canary }: RolloutStatus): RevisionObservation | 
 function deploymentOf(c: Cluster, d: Native): DeploymentObservation {
   const running = runningIn(c, d)
   const ready = readyPods(d, isReady(c))
-  const hash = hashOf(d.template)
-  const mine = running.find((r) => r.hash === hash)
   const stuck = stuckRoll(d, isReady(c), c.now)
   const { canary: copy, autoscaler: hpa } = c
-  const settled =
-    running.every((r) => r.hash === hash) && (mine?.pods ?? 0) === d.replicas && (mine?.ready ?? 0) === d.replicas
   return {
     name: d.name,
     uid: d.uid,
@@ -112,7 +118,7 @@ function deploymentOf(c: Cluster, d: Native): DeploymentObservation {
     labelled: c.labelled,
     breakGlass: c.breakGlass,
     running,
-    settled,
+    settled: isComplete(d, isReady(c)),
     ...(stuck ? { stuck } : {}),
     latch: { ...c.latch },
     ...(copy

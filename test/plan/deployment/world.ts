@@ -1,5 +1,11 @@
 import type { PendingCommit, RevisionRecord, RolloutStatus } from '../../../src/api/status.ts'
-import { type DeploymentEffect, type Effect, isDeploymentEffect, type Plan, type SetWeight } from '../../../src/plan/effects.ts'
+import {
+  type DeploymentEffect,
+  type Effect,
+  isDeploymentEffect,
+  type Plan,
+  type SetWeight,
+} from '../../../src/plan/effects.ts'
 import type { Observation } from '../../../src/plan/observation.ts'
 import { type Destinations, type Mishap, World } from '../world.ts'
 import {
@@ -226,10 +232,12 @@ export class DeploymentWorld extends World {
           })
         break
       case 'restoreTemplate': {
-        const set = d.sets.filter((s) => hashOf(s.template) === effect.to.hash).at(-1)
-        if (set)
+        const isBack = hashOf(d.template) === effect.to.hash
+        if (isBack && !d.paused) break
+        const template = isBack ? d.template : d.sets.find((s) => hashOf(s.template) === effect.to.hash)?.template
+        if (template)
           write(cluster, 'sluice', (it) => {
-            it.template = { ...set.template }
+            it.template = { ...template }
             it.paused = false
           })
         break
