@@ -17,7 +17,7 @@ const LEASES = { group: 'coordination.k8s.io', plural: 'leases' }
 const NAMESPACES = { group: '', plural: 'namespaces' }
 const LEASE_NAMESPACE = 'sluice-system'
 /** Others take over after this long. */
-const LEASE_SECONDS = 2
+const LEASE_SECONDS = 3
 
 /** Controllers as a cluster runs them: each a process of its own, started again whenever it ends. */
 export interface Fleet {
