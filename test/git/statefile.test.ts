@@ -35,15 +35,18 @@ test('comes back as it was written, whatever the words in it', () => {
     fc.string({ minLength: 1 }),
     fc.constantFrom('007', 'yes', '1e3', 'null', '2026-01-01', '# x', 'a: b', '- x'),
   )
+  const place = fc.option(word, { nil: undefined })
   const anyState = fc.record({
     cluster: word,
-    stable: fc.record({ revision: word, name: word, hash: word, image: word }),
+    stable: fc.record({ revision: word, name: word, hash: word, image: word, commit: place, file: place }),
     step: fc.constant({ index: 1, weight: 10 }),
     weights: fc.constant(undefined),
     attempt: fc.nat(),
     evidence: fc.array(word),
     approvals: fc.array(word),
-    knownBad: fc.array(fc.record({ revision: word, name: word, hash: word, reason: word, at: word })),
+    knownBad: fc.array(
+      fc.record({ revision: word, name: word, hash: word, reason: word, at: word, commit: place, file: place }),
+    ),
   })
   fc.assert(
     fc.property(anyState, (written) => {
