@@ -10,6 +10,7 @@ import { type KubeObject, keyOf } from '../kube/object.ts'
 import { resources } from '../kube/resources.ts'
 import { destinationsOf } from '../plan/destinations.ts'
 import type { AnalysisObservation, ApprovalObservation, Observation, TrafficObservation } from '../plan/observation.ts'
+import type { Router } from '../traffic/router.ts'
 import type { Context } from './context.ts'
 import type { Rival } from './rivals.ts'
 
@@ -54,7 +55,7 @@ export function observe(c: Context, rollout: KubeObject, status: RolloutStatus):
       recordedStable: status.stable,
       recordedCanary: status.canary,
     }),
-    traffic: trafficOf(c, namespace, spec, status),
+    traffic: observeTraffic(c.router, namespace, spec, status),
     analysis: request ? judged(c.feed.latest(keyOf(rollout), request, c.runtime.now()), status) : { slis: [] },
     git: c.git.observe(rollout, spec, status),
     ...(approval ? { approval } : {}),
@@ -82,14 +83,20 @@ function conflictWith({ key, owns }: Rival): Problem {
   return { reason: 'Conflict', message: `the older Rollout ${key} owns the same ${owns}` }
 }
 
-function trafficOf(c: Context, namespace: string, spec: RolloutSpec, status: RolloutStatus): TrafficObservation {
+/** What the routes say about the pair that is recorded and the pair that is desired; in Deployment mode they are one. */
+export function observeTraffic(
+  router: Pick<Router, 'observe'>,
+  namespace: string,
+  spec: RolloutSpec,
+  status: RolloutStatus,
+): TrafficObservation {
   const stable = status.stable?.name
   const desired = spec.workload.subsets?.desired
   const recordedPair =
     stable && status.canary ? destinationsOf(spec, { stable, canary: status.canary.name }) : undefined
   const desiredPair = stable ? destinationsOf(spec, { stable, canary: desired }) : undefined
   const asked = [recordedPair, desiredPair].filter((pair) => pair !== undefined)
-  const seen = c.router.observe(spec.traffic, namespace, asked)
+  const seen = router.observe(spec.traffic, namespace, asked)
   if (seen.problem) {
     const failed = { ok: false as const, problem: seen.problem }
     return {
