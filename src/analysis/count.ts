@@ -61,9 +61,11 @@ export function nothingCounted(at: number): Counting {
  * before belongs to a process or an outcome that is new, and counts from zero.
  *
  * @param maxAge samples older than this at the instant of the look are no ground to begin counting on, in ms
+ * @param begun events of this canary have been counted before
  */
-export function count(counting: Counting, look: Look, maxAge: number): Counted {
+export function count(known: Counting, look: Look, maxAge: number, begun = true): Counted {
   const { canary, stable } = look
+  const counting = begun ? known : withoutPredecessor(known, canary)
   const leaders = leading(counting.canary, canary)
   const before = counting.canary.countedBy === 'nobody' && leaders.length === 0
   const judged = before ? leading(counting.stable, stable) : leaders
@@ -93,6 +95,15 @@ export function count(counting: Counting, look: Look, maxAge: number): Counted {
     completeThrough: oldestScrape(judged),
     gap: look.at - counting.through > maxAge && lostProcess(counting.canary, ours.side),
   }
+}
+
+/**
+ * The canary of an earlier rollout may have had the same name. Its servers' counters, found by the baseline, say nothing about this one:
+ * once they have vanished, and as long as no event of this canary was counted, nothing has been seen of it.
+ */
+function withoutPredecessor(counting: Counting, canary: readonly MeshSample[]): Counting {
+  const gone = counting.canary.countedBy === 'servers' && !canary.some((sample) => sample.reporter === 'server')
+  return gone ? { ...counting, canary: unseen } : counting
 }
 
 function baseline(counting: Counting, { at, canary, stable }: Look, judged: readonly MeshSample[], maxAge: number) {

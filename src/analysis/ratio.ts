@@ -61,7 +61,7 @@ export function restartTest(state: RatioState, test: string): RatioState {
 
 /** One look: counts what is new, advances the evidence, and judges. A window is judged when it is counted, also in replay. */
 export function judge(state: RatioState, look: Look, rules: RatioRules): { state: RatioState; counted: Counted } {
-  const counted = count(state.counting, look, rules.maxSampleAge)
+  const counted = count(state.counting, look, rules.maxSampleAge, state.canary.n > 0)
   const base: RatioState = {
     ...state,
     counting: counted.next,
