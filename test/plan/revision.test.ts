@@ -1,6 +1,14 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { canonicalJson, contentHash, type RevisionWorkload, revisionOf, sameRevision } from '../../src/plan/revision.ts'
+import {
+  canonicalJson,
+  contentHash,
+  deploymentRevision,
+  type RevisionWorkload,
+  revisionOf,
+  sameRevision,
+  templateContent,
+} from '../../src/plan/revision.ts'
 
 const declared = {
   metadata: { labels: { app: 'checkout', version: 'v2' } },
@@ -122,6 +130,55 @@ describe('revisionOf', () => {
         expect(contentHash([template])).toMatch(/^[0-9a-f]{10}$/)
       }),
     )
+  })
+})
+
+describe('deploymentRevision', () => {
+  const digest = 'sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08'
+  const workload = { name: 'checkout-canary', uid: 'u1', generation: 3 }
+  const named = (image: string | undefined, deployment = 'checkout') =>
+    deploymentRevision(deployment, { hash: '0123456789', format: 2, image }, workload)
+
+  test.each([
+    ['registry.example/checkout:2.0.0', '2.0.0'],
+    ['registry.example:5000/checkout:v2', 'v2'],
+    ['registry.example:5000/checkout', 'checkout'],
+    ['checkout', 'checkout'],
+    [undefined, 'checkout'],
+    ['', 'checkout'],
+    [`registry.example:5000/checkout@${digest}`, '9f86d081884c'],
+    [`registry.example/checkout:2.0.0@${digest}`, '2.0.0'],
+    ['checkout:_2.0_', '2.0'],
+    ['checkout:___', 'checkout'],
+    [`checkout:${'a'.repeat(51)}.b`, 'a'.repeat(51)],
+  ])('%s is called %s', (image, name) => {
+    expect(named(image)).toMatchObject({ name, revision: `${name}-0123456789`, hash: '0123456789', image })
+  })
+
+  test('can always be the value of a label', () => {
+    fc.assert(
+      fc.property(fc.string(), fc.stringMatching(/^[a-z0-9][a-z0-9.-]{0,250}$/), (image, deployment) => {
+        const { revision } = named(image, deployment)
+        expect(revision).toMatch(/^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/)
+      }),
+    )
+  })
+
+  test('is the same for the template in Git, of the Deployment and of its ReplicaSet', () => {
+    const ofSet = edited((t) => Object.assign(t.metadata.labels, { 'pod-template-hash': '5d8f' }))
+    const [git, live, set] = [declared, defaulted, ofSet].map((t) =>
+      deploymentRevision('checkout', templateContent(t), workload),
+    )
+    expect(live).toEqual(git)
+    expect(set).toEqual(git)
+    expect(git).toEqual({
+      revision: `2.0.0-${contentHash([declared])}`,
+      name: '2.0.0',
+      hash: contentHash([declared]),
+      format: 2,
+      image: 'registry.example/checkout:2.0.0',
+      workloads: [workload],
+    })
   })
 })
 
