@@ -47,7 +47,7 @@ export async function reconcile(c: Context, key: string): Promise<Again> {
   if (outcome === 'Lost') return { afterMs: 0 }
   report(c, ref, recorded, status, decided, failed)
 
-  if (!failed) await settle(c, { rollout, ref, spec, decided })
+  const unsettledMs = failed ? undefined : await settle(c, { rollout, ref, spec, decided })
   const request = spec && decided.measuring ? analysisRequest(rollout, spec, status) : undefined
   if (request) c.feed.follow(keyOf(rollout), request)
   else {
@@ -56,7 +56,7 @@ export async function reconcile(c: Context, key: string): Promise<Again> {
   }
 
   if (failed) return { afterMs: failed.retryMs, urgent: retreating }
-  return nextTurn(decided.requeueAfterMs, request)
+  return sooner(unsettledMs, nextTurn(decided.requeueAfterMs, request))
 }
 
 /**
@@ -67,6 +67,10 @@ function nextTurn(afterMs: number | undefined, looked: AnalysisRequest | undefin
   if (afterMs === undefined) return undefined
   const interval = looked ? parseDuration(looked.analysis.interval) : Number.POSITIVE_INFINITY
   return { afterMs: afterMs < interval ? afterMs : 2 * interval }
+}
+
+function sooner(afterMs: number | undefined, again: Again): Again {
+  return afterMs === undefined || (again && again.afterMs <= afterMs) ? again : { afterMs }
 }
 
 /** The status says what is true; the problem says why it is not better. */

@@ -211,7 +211,8 @@ describe.concurrent('people decide', { timeout: 240_000 }, () => {
       return now !== undefined && now.metadata.uid !== first.metadata.uid
     })
     expect(s.weights('v2')).toEqual([0, 20])
-    expect(s.status().phase).toBe('AwaitingApproval')
+    // The question is there before the status that tells of it.
+    await s.until('waiting', (status) => status.phase === 'AwaitingApproval')
     await click(first)
     await s.stays('at 20 %', () => s.weight('v2') === 20, 1_000)
   })
