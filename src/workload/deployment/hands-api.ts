@@ -110,3 +110,8 @@ function escaped(key: string): string {
 export function problem(reason: ErrorCode, message: string): { done: false; problem: Problem } {
   return { done: false, problem: { reason, message } }
 }
+
+/** A copy of an object of plain JSON, unknown fields included; empty for anything else. */
+export function fieldsOf(value: unknown): Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : {}
+}

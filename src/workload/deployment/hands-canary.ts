@@ -6,7 +6,7 @@ import { canonicalJson, templateContent } from '../../plan/revision.ts'
 import type { HandsResult, HandsTarget } from '../hands.ts'
 import { replicasOf } from '../readiness.ts'
 import { checkDeployment } from './checks.ts'
-import { asSluice, type HandsParts, rewrite } from './hands-api.ts'
+import { asSluice, fieldsOf, type HandsParts, rewrite } from './hands-api.ts'
 import { copiesOf, keepCopies, removeCopies } from './hands-copies.ts'
 import { isContent, nameOf, readDeployment } from './hands-deployment.ts'
 import { canaryName, labelValue, names, ownLabels } from './names.ts'
@@ -88,7 +88,7 @@ function canaryDeployment(
   { revision, asked, scaled }: { revision: string; asked: number; scaled: number },
 ): KubeObject {
   const { name, namespace } = deployment.metadata
-  const { paused: _, ...spec } = record(deployment.spec)
+  const { paused: _, ...spec } = fieldsOf(deployment.spec)
   return {
     apiVersion: 'apps/v1',
     kind: 'Deployment',
@@ -148,8 +148,4 @@ function askedOf(there: KubeObject): number {
 
 function selectorOf(there: KubeObject): string {
   return canonicalJson(fieldAt(there, 'spec', 'selector'))
-}
-
-function record(value: unknown): Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : {}
 }

@@ -6,7 +6,7 @@ import { canonicalJson } from '../../plan/revision.ts'
 import type { HandsTarget } from '../hands.ts'
 import { replicasOf } from '../readiness.ts'
 import { autoscalerOf } from './autoscaler.ts'
-import { asSluice, type HandsParts, rewrite } from './hands-api.ts'
+import { asSluice, fieldsOf, type HandsParts, rewrite } from './hands-api.ts'
 import { nameOf } from './hands-deployment.ts'
 import { canaryName, labelValue, MANAGER, names, ownLabels } from './names.ts'
 import type { CanaryPods } from './overlay.ts'
@@ -66,9 +66,9 @@ export async function removeCopies(h: HandsParts, target: HandsTarget): Promise<
 
 /** Metrics and behavior as they are; never fewer pods than the share of the traffic needs, never a maximum below them. */
 function autoscalerSpec(autoscaler: KubeObject, canary: string, replicas: number): object {
-  const spec = record(autoscaler.spec)
+  const spec = fieldsOf(autoscaler.spec)
   const max = typeof spec.maxReplicas === 'number' ? spec.maxReplicas : replicas
-  const scaleTargetRef = { ...record(spec.scaleTargetRef), name: canary }
+  const scaleTargetRef = { ...fieldsOf(spec.scaleTargetRef), name: canary }
   return { ...spec, scaleTargetRef, minReplicas: replicas, maxReplicas: Math.max(max, replicas) }
 }
 
@@ -84,7 +84,7 @@ function budgetSpec(deployment: KubeObject, budgets: readonly KubeObject[], pods
   if (theirs.some((budget) => selects(fieldAt(budget, 'spec', 'selector'), pods.labels))) return undefined
   const source = theirs.find((budget) => selects(fieldAt(budget, 'spec', 'selector'), own))
   if (!source) return undefined
-  const spec = record(source.spec)
+  const spec = fieldsOf(source.spec)
   return { ...spec, ...share(spec.minAvailable, replicasOf(deployment)), selector: pods.selector }
 }
 
@@ -123,8 +123,4 @@ async function keep(
 
 function isCopy(labels: Readonly<Record<string, string>> | undefined, deployment: KubeObject): boolean {
   return labels?.[names.canaryOf] === labelValue(deployment.metadata.name)
-}
-
-function record(value: unknown): Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : {}
 }

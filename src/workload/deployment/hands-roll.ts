@@ -78,7 +78,7 @@ function withoutHash(template: unknown): unknown {
 /** A Deployment that is paused still was latched again: the policy does not know Sluice. */
 export async function released(h: HandsParts, stored: KubeObject): Promise<HandsResult> {
   if (fieldAt(stored, 'spec', 'paused') !== true) return { done: true }
-  const who = await h.latch.username().catch(() => 'the one of its service account')
+  const who = await h.latch.username()
   const message = `Deployment ${keyOf(stored)} was latched again when Sluice resumed it: the matchConditions of the admission policy latch.sluice.dev must exempt the user that Sluice runs as, ${who}`
   h.latch.refute(stored.metadata.uid ?? '', message)
   return problem('LatchMissing', message)

@@ -8,14 +8,14 @@ import type { Runtime } from '../../runtime.ts'
 import { labelValue, MANAGER, names } from './names.ts'
 
 /** On an object of a dry run: the admission policy treats it as it would treat Sluice's own resume. */
-export const REHEARSE_RESUME = 'sluice.dev/rehearse-resume'
+const REHEARSE_RESUME = 'sluice.dev/rehearse-resume'
 /** On the pod template of a dry run: what makes it another template. */
 const PROOF = 'sluice.dev/proof'
 
-export type LatchState = DeploymentObservation['latch']
+type LatchState = DeploymentObservation['latch']
 
 /** Whose latch is tried, and for which Rollout. */
-export interface LatchProof {
+interface LatchProof {
   /** `namespace/name` of the Rollout. */
   key: string
   namespace: string
@@ -37,7 +37,7 @@ export interface Latch extends LatchMemory {
   prove(proof: LatchProof): Promise<{ failed?: unknown }>
   /** A resume of Sluice's own was latched again, or something else showed that the latch does not work as it should. */
   refute(uid: string, message: string): void
-  /** Who Sluice is to the API server: the user that the policy has to exempt. */
+  /** Who Sluice is to the API server, in words where it does not say: the user that the policy has to exempt. Never rejects. */
   username(): Promise<string>
   forget(uid: string): void
 }
@@ -59,8 +59,13 @@ export function createLatch(options: {
   let user: string | undefined
 
   async function username(): Promise<string> {
-    user ??= (await whoAmI(client)).name
-    return user
+    try {
+      user ??= (await whoAmI(client)).name
+      return user
+    } catch (error) {
+      log.warn({ err: error }, 'the API server does not say as whom Sluice runs')
+      return 'that of its service account'
+    }
   }
 
   /** What would become of a changed template: its Deployment's uid, and whether it would be latched. */

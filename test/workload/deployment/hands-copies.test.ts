@@ -167,6 +167,40 @@ test('what was copied goes with the canary, and nothing else', async () => {
   await s.until('it is gone', () => s.canary() === undefined)
 })
 
+describe('with trouble on the way', () => {
+  test.each([
+    ['409', { error: 409 }],
+    ['500', { error: 500 }],
+    ['a cut connection', { reset: true }],
+    ['an answer that is lost', { resetAfter: true }],
+    ['a stall', { stall: true }],
+  ])('%s at every request in turn, the floor comes and goes, and what was copied goes', async (_, fault) => {
+    const s = apart()
+    autoscaler(s)
+    budget(s, 'web', { matchLabels: { track: 'stable' } })
+    await scaled(s, 1)
+    const spoil = async (effect: Parameters<Scene['act']>[0], requests: number) => {
+      for (let spoiled = 0; spoiled < requests; spoiled++) {
+        let seen = 0
+        const clear = world.api.faults.add({
+          match: ({ namespace }) => namespace === s.namespace && seen++ === spoiled,
+          ...fault,
+        })
+        await s.act(effect)
+        clear()
+      }
+      await s.act(effect)
+    }
+    await spoil({ kind: 'floor', replicas: 5 }, 2)
+    expect(spec(s.get(HPAS, 'web-scaler'), 'minReplicas')).toBe(5)
+    await spoil({ kind: 'floor' }, 2)
+    expect(spec(s.get(HPAS, 'web-scaler'), 'minReplicas')).toBe(2)
+    await spoil({ kind: 'removeCanary' }, 6)
+    await s.until('all of it is gone', () => s.canary() === undefined)
+    expect([...s.list(HPAS), ...s.list(BUDGETS)].map(({ metadata }) => metadata.name)).toEqual(['web-scaler', 'web'])
+  })
+})
+
 describe('the floor under stable', () => {
   const min = (s: Scene) => spec(s.get(HPAS, 'web-scaler'), 'minReplicas')
   const notes = (s: Scene) => s.get(HPAS, 'web-scaler')?.metadata.annotations ?? {}
