@@ -15,6 +15,7 @@ import {
   behindRecorded,
   canaryNow,
   carriesTraffic,
+  desiredNow,
   epoch,
   event,
   flightPair,
@@ -85,8 +86,7 @@ function refreshStable(turn: Turn): void {
 function refreshCanary(turn: Turn): void {
   const { status } = turn
   // In Deployment mode the canary is a copy; what it was made of is the template.
-  const template = turn.o.workload.ok ? turn.o.workload.desired : undefined
-  const seen = seenDeployment(turn) ? template : canaryNow(turn)
+  const seen = seenDeployment(turn) ? desiredNow(turn) : canaryNow(turn)
   // Whose ReplicaSets hold what was stable before is known by the Deployment that was promoted, not by one created anew since.
   const anew = seen?.workloads.some((w) => !status.canary?.workloads.some((known) => known.uid === w.uid))
   if (status.deployment?.promotion && anew) return

@@ -40,7 +40,13 @@ export type WorkloadObservation =
       ok: false
       problem: Problem
       /** What is known all the same: the desired name, and what is behind the recorded names. Absent when nothing could be read. */
-      seen?: { desired: string; stable?: RevisionObservation; canary?: RevisionObservation }
+      seen?: {
+        desired: string
+        stable?: RevisionObservation
+        canary?: RevisionObservation
+        /** Deployment mode: the content of the template, which tells more than a name. */
+        template?: RevisionRecord
+      }
       deployment?: DeploymentObservation
     }
   | {

@@ -10,6 +10,7 @@ import { sameRevision } from './revision.ts'
 import {
   carriesTraffic,
   type Decision,
+  desiredNow,
   event,
   flightPair,
   iso,
@@ -128,11 +129,12 @@ export const suspension: Rule = (turn) => {
 
 /** The desired version is the stable one again while another was being tried: that is an abort by Git, and nobody is to blame (I9). */
 export const revert: Rule = (turn) => {
-  const { o, status } = turn
-  if (!status.canary || !status.stable || !o.workload.ok) return undefined
+  const { status } = turn
+  const desired = desiredNow(turn)
+  if (!status.canary || !status.stable || !desired) return undefined
   // While the Deployment takes the tried revision over, that one is stable; what was stable before is still a way back.
   const home = status.deployment?.promotion?.previous ?? status.stable
-  if (!sameRevision(home, o.workload.desired)) return undefined
+  if (!sameRevision(home, desired)) return undefined
   return retreat(turn, {
     result: 'Reverted',
     reason: 'Reverted',

@@ -232,7 +232,7 @@ function notReadyToStart(
 }
 
 /** What status keeps of a revision. */
-export function recordOf(revision: RevisionObservation): RevisionRecord {
+export function recordOf(revision: RevisionRecord): RevisionRecord {
   const { revision: id, name, hash, format, image, workloads } = revision
   return {
     revision: id,

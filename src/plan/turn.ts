@@ -1,5 +1,5 @@
 import type { RolloutSpec } from '../api/rollout.ts'
-import type { Phase, RolloutStatus } from '../api/status.ts'
+import type { Phase, RevisionRecord, RolloutStatus } from '../api/status.ts'
 import { destinationOf } from './destinations.ts'
 import type { Effect } from './effects.ts'
 import type { Observation, PairObservation, RequestObservation, RevisionObservation } from './observation.ts'
@@ -87,6 +87,11 @@ export function stableNow(turn: Turn): RevisionObservation | undefined {
 export function behindRecorded(turn: Turn): { stable?: RevisionObservation; canary?: RevisionObservation } | undefined {
   const { workload } = turn.o
   return workload.ok ? workload : workload.seen
+}
+
+/** The content that is desired, where that can be told: in Deployment mode also beside a problem with the workload. */
+export function desiredNow({ o: { workload } }: Turn): RevisionRecord | undefined {
+  return workload.ok ? workload.desired : workload.seen?.template
 }
 
 /** Nobody is ready to take the traffic that a retreat would send back. */

@@ -2,7 +2,7 @@ import type { RolloutSpec } from '../../api/rollout.ts'
 import type { RevisionRecord, RolloutStatus } from '../../api/status.ts'
 import type { DeploymentObservation } from '../observation.ts'
 import { sameRevision } from '../revision.ts'
-import type { Turn } from '../turn.ts'
+import { desiredNow, type Turn } from '../turn.ts'
 
 type DeploymentStatus = NonNullable<RolloutStatus['deployment']>
 
@@ -24,8 +24,8 @@ export function recorded(turn: Turn): DeploymentStatus {
 
 /** Whether the template that is declared now is this content; false while it cannot be told. */
 export function templateIs(turn: Turn, revision: RevisionRecord | undefined): boolean {
-  const { workload } = turn.o
-  return revision !== undefined && workload.ok && sameRevision(revision, workload.desired)
+  const desired = desiredNow(turn)
+  return revision !== undefined && desired !== undefined && sameRevision(revision, desired)
 }
 
 /** Whether the Deployment has pods of this content. */

@@ -1,6 +1,6 @@
 import { parseDuration } from '../../api/duration.ts'
 import type { DeploymentObservation } from '../observation.ts'
-import { epoch, iso, lowerWeight, stableIsGone, type Turn } from '../turn.ts'
+import { desiredNow, epoch, iso, lowerWeight, stableIsGone, type Turn } from '../turn.ts'
 import { declared, hasPodsOf, recorded, seenDeployment, templateIs } from './state.ts'
 
 /**
@@ -85,7 +85,7 @@ function canaryPods(turn: Turn, d: DeploymentObservation): number | undefined {
   if (canary) {
     if (deployment) delete deployment.leaving
     const wanted = deployment?.capacity?.replicas
-    if (wanted === undefined || there?.deleting || !templateIs(turn, canary)) return undefined
+    if (wanted === undefined || !turn.o.workload.ok || there?.deleting || !templateIs(turn, canary)) return undefined
     const done =
       there?.revision === canary.revision && there.asked >= wanted && there.replicas >= wanted && there.intact
     if (!done) effects.push({ kind: 'scaleCanary', revision: canary, replicas: wanted })
@@ -146,7 +146,7 @@ export function unreleased(turn: Turn): string | undefined {
 /** What stays behind of a Deployment that may not roll by itself. */
 export function leftPaused(turn: Turn): string | undefined {
   const d = seenDeployment(turn)
-  const { workload } = turn.o
-  if (!d?.paused || !workload.ok || templateIs(turn, turn.status.stable)) return undefined
-  return `Deployment ${d.name} stays paused with ${workload.desired.revision}, which was not tested; kubectl rollout resume deployment/${d.name} rolls it`
+  const desired = desiredNow(turn)
+  if (!d?.paused || !desired || templateIs(turn, turn.status.stable)) return undefined
+  return `Deployment ${d.name} stays paused with ${desired.revision}, which was not tested; kubectl rollout resume deployment/${d.name} rolls it`
 }

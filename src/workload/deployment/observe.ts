@@ -94,7 +94,8 @@ function observeDeployment(query: WorkloadQuery, sources: Sources): WorkloadObse
   if (problem) {
     const known = [recordedCanary, recordedStable].find((record) => record && sameRevision(record, desired))
     // A name with other content behind it is another version: only the revision tells.
-    return { ok: false, problem, seen: { desired: known?.name ?? desired.revision, ...behind }, deployment: seen }
+    const name = known?.name ?? desired.revision
+    return { ok: false, problem, seen: { desired: name, template, ...behind }, deployment: seen }
   }
   const all = running.map((content) => ({
     ...revisionIn(deployment, content),

@@ -512,6 +512,17 @@ describe('retreat', () => {
     expect(asked(world)).toBe(2)
   })
 
+  test('the template is stable’s again while the labels do not fit: an abort all the same', () => {
+    const world = at(50)
+    world.cluster.misfit = true
+    world.settle()
+    expect(world.status.phase).toBe('Invalid')
+    world.release(version('v1'))
+    world.settle()
+    expect(world.weight).toBe(0)
+    expect(world.status.lastOutcome?.result).toBe('Reverted')
+  })
+
   test('a new revision mid-flight goes back, waits for the old canary to go, then starts afresh', () => {
     const world = at(50)
     world.release(version('v3'))
@@ -771,6 +782,19 @@ describe('deletion', () => {
     world.settle()
     gone(world)
     expect(world.cluster.labelled).toBe(false)
+  })
+
+  test('while the labels do not fit: what is stable is not left paused', () => {
+    const world = at(10)
+    world.breaching.add('v2')
+    until(world, () => world.weight === 0)
+    world.cluster.misfit = true
+    world.wait(5 * minute)
+    expect(deploymentOf(world)).toMatchObject({ paused: false, template: { tag: 'v1' } })
+    write(world.cluster, 'webhook', (d) => Object.assign(d, { paused: true }))
+    gone(world)
+    expect(deploymentOf(world).paused).toBe(false)
+    expectQuiet(world)
   })
 
   test('while the route cannot be read: the canary that may carry traffic is not left without a word', () => {

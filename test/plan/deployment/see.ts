@@ -39,7 +39,12 @@ export function seeWorkload(c: Cluster, status: RolloutStatus): WorkloadObservat
     return {
       ok: false,
       problem: { reason: 'SubsetsOverlap', message: 'the canary pods would match the stable subset' },
-      seen: { desired: known?.name ?? desired.revision, ...(stable ? { stable } : {}), ...(canary ? { canary } : {}) },
+      seen: {
+        desired: known?.name ?? desired.revision,
+        template: desired,
+        ...(stable ? { stable } : {}),
+        ...(canary ? { canary } : {}),
+      },
       deployment,
     }
   }

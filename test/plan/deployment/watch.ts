@@ -113,7 +113,9 @@ function hands(world: DeploymentWorld, effect: Effect, seen: Observation, before
       return
     case 'resume': {
       expect(effect.resourceVersion, 'lets go what it has seen').toBe(d?.resourceVersion)
-      const homes = [stable, deployment?.promotion?.previous, deployment?.promotion ? canary : undefined].map((r) => r?.hash)
+      const homes = [stable, world.latest?.status.stable, deployment?.promotion ? canary : undefined].map(
+        (r) => r?.hash,
+      )
       expect(homes, 'lets go only what was tried').toContain(desired?.hash)
       return
     }
