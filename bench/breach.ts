@@ -8,7 +8,7 @@
  * within 50 ms of the verdict; one scrape plus one interval from the onset.
  */
 import { parseArgs } from 'node:util'
-import { measureBreaches } from './cluster/breach.ts'
+import { measureFleet } from './cluster/fleet.ts'
 import { percent, renderTable, times } from './table.ts'
 
 const { values } = parseArgs({
@@ -24,7 +24,7 @@ const { values } = parseArgs({
 const rollouts = Number(values.rollouts ?? (values.quick ? 10 : 20))
 const intervalSeconds = Number(values.interval ?? 1)
 const errorRate = Number(values.errors ?? 20) / 100
-const result = await measureBreaches({
+const result = await measureFleet({
   rollouts,
   intervalSeconds,
   errorRate,
@@ -47,20 +47,12 @@ console.log(
 )
 console.log(
   `\n${renderTable({
-    title: 'The same run in counts; the controller while every rollout is in flight and well',
+    title: 'The same run in counts',
     head: ['', 'measured', 'bar'],
     rows: [
       ['broken canaries put back', `${result.putBack}/${result.broken}`, 'all'],
       ['well canaries left alone', `${result.kept}/${result.well}`, 'all'],
       ['writes within 50 ms of the verdict', percent(result.within50ms), '99 %'],
-      ['Prometheus queries per interval', result.queriesPerInterval.toFixed(1), '1'],
-      [
-        `status writes within ${result.calmSeconds.toFixed(0)} s, most of one rollout`,
-        String(result.mostStatusWrites),
-        String(Math.ceil(result.calmSeconds / 60)),
-      ],
-      ['share of one core', percent(result.core), ''],
-      ['RSS', `${(result.rssBytes / 1e6).toFixed(0)} MB`, ''],
     ],
   })}`,
 )

@@ -13,7 +13,9 @@ import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
-const benches = ['plan', 'judge', 'thresholds', 'queries', 'idle', 'breach'].filter((name) => existsSync(fileOf(name)))
+const benches = ['fleet', 'plan', 'judge', 'thresholds', 'queries', 'idle', 'breach'].filter((name) =>
+  existsSync(fileOf(name)),
+)
 
 const [first, ...rest] = process.argv.slice(2)
 const named = first !== undefined && !first.startsWith('-')

@@ -1,15 +1,8 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { crdOf } from '../../src/api/crd.ts'
-import { kinds } from '../../src/api/kinds.ts'
-import type { KubeObject } from '../../src/kube/object.ts'
-import { type RequestRecord, startApiServer } from '../../src/sandbox/apiserver/index.ts'
-import { startControllerProcess } from './controller-process.ts'
-import { ROLLOUTS, storeApps } from './shop.ts'
+import { ROLLOUTS } from './shop.ts'
+import { quiet, setStage } from './stage.ts'
 
 /** What one start of the controller cost, and what it does when there is nothing to do. */
 export interface Idleness {
@@ -41,8 +34,6 @@ export interface IdleResult {
   restart: Idleness
 }
 
-/** No request for so long: what there was to do is done. */
-const QUIET_MS = 1_500
 const READS = ['get', 'list', 'watch']
 
 /** Runs the controller as its own process over so many Rollouts of which nothing is desired. */
@@ -52,32 +43,18 @@ export async function measureIdle(options: {
   /** Options of Node for the controller. */
   node?: readonly string[]
 }): Promise<IdleResult> {
-  const dir = await mkdtemp(join(tmpdir(), 'sluice-bench-'))
-  const api = await startApiServer({ tokens: {} })
   const prometheus = await startEmptyPrometheus()
+  const stage = await setStage({
+    rollouts: options.rollouts,
+    steps: [{ weight: 10 }, { weight: 100 }],
+    analysis: { slis: [{ name: 'success-rate', successRate: { objective: 99 } }] },
+    perNamespace: 20,
+  })
   try {
-    for (const kind of Object.values(kinds)) {
-      const crd: unknown = crdOf(kind)
-      api.storage.create({ group: 'apiextensions.k8s.io', plural: 'customresourcedefinitions' }, crd as KubeObject)
-    }
-    storeApps(api.storage, {
-      rollouts: options.rollouts,
-      steps: [{ weight: 10 }, { weight: 100 }],
-      analysis: { slis: [{ name: 'success-rate', successRate: { objective: 99 } }] },
-      perNamespace: 20,
-    })
-    const kubeconfig = join(dir, 'kubeconfig')
-    await writeFile(kubeconfig, api.kubeconfig(), { mode: 0o600 })
-
     async function start(): Promise<Idleness> {
-      const records: RequestRecord[] = []
-      const unsubscribe = api.onRequest((record) => records.push(record))
-      const controller = await startControllerProcess({
-        kubeconfig,
-        prometheus: prometheus.url,
-        workDir: dir,
-        node: options.node ?? [],
-      })
+      const { records } = stage
+      records.length = 0
+      const controller = await stage.controller(prometheus.url, options.node)
       try {
         const before = await quiet(() => records.filter((record) => record.verb !== 'watch').length)
         const from = records.length
@@ -98,14 +75,13 @@ export async function measureIdle(options: {
           heapBytes: metrics.get('nodejs_heap_size_used_bytes') ?? Number.NaN,
         }
       } finally {
-        unsubscribe()
         await controller.stop()
       }
     }
 
     const adoption = await start()
     const restart = await start()
-    const phases = api.storage.list(ROLLOUTS).map((rollout) => Object(rollout.status).phase)
+    const phases = stage.api.storage.list(ROLLOUTS).map((rollout) => Object(rollout.status).phase)
     return {
       rollouts: options.rollouts,
       healthy: phases.filter((phase) => phase === 'Healthy').length,
@@ -114,17 +90,7 @@ export async function measureIdle(options: {
     }
   } finally {
     await prometheus.stop()
-    await api.stop()
-    await rm(dir, { recursive: true, force: true })
-  }
-}
-
-/** Waits until a count stands still, and answers it. */
-async function quiet(count: () => number): Promise<number> {
-  for (;;) {
-    const before = count()
-    await sleep(QUIET_MS)
-    if (count() === before) return before
+    await stage.stop()
   }
 }
 

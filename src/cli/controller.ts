@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { type ControllerFlags, controllerConfig, kubeEnv } from '../config.ts'
+import { keepHeapSmall } from '../controller/memory.ts'
 import { systemRuntime } from '../runtime.ts'
 import type { CommandFactory } from './command.ts'
 import { untilStopped } from './signals.ts'
@@ -20,6 +21,7 @@ export const controllerCommand: CommandFactory = (exit) =>
     .option('--work-dir <folder>', 'where clones of repositories are kept')
     .option('--leader-elect', 'hold a Lease while acting; the default inside a cluster')
     .action(async (flags: ControllerFlags) => {
+      keepHeapSmall()
       const [{ createLogger }, { startController }, { loadKubeconfig }] = await Promise.all([
         import('../controller/log.ts'),
         import('../controller/manager.ts'),
