@@ -99,11 +99,14 @@ export function count(known: Counting, look: Look, maxAge: number, begun = true)
 
 /**
  * The canary of an earlier rollout may have had the same name. Its servers' counters, found by the baseline, say nothing about this one:
- * once they have vanished, and as long as no event of this canary was counted, nothing has been seen of it.
+ * once they have vanished, and as long as no event of this canary was counted, nothing has been seen of it. What callers counted of its
+ * predecessor comes to light only now (they are not asked about where servers count), and belongs to the past.
  */
 function withoutPredecessor(counting: Counting, canary: readonly MeshSample[]): Counting {
   const gone = counting.canary.countedBy === 'servers' && !canary.some((sample) => sample.reporter === 'server')
-  return gone ? { ...counting, canary: unseen } : counting
+  if (!gone) return counting
+  const arrived = canary.filter((sample) => sample.reporter === 'caller' && !sample.cutOff)
+  return { ...counting, canary: unseen, ledger: baselineOf(arrived, counting.ledger) }
 }
 
 function baseline(counting: Counting, { at, canary, stable }: Look, judged: readonly MeshSample[], maxAge: number) {

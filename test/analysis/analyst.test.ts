@@ -492,22 +492,32 @@ describe('restarts', () => {
     expect(seen.at(-1)).toMatchObject({ bad: 0, verdict: 'Pass' })
   })
 
-  test('a canary with the name of one that is gone has not been seen yet, and then counts from its first event', async () => {
-    const { world, stable, canary } = await ready()
-    const analyst = world.analyst()
-    await watch(world, analyst, world.request(), 60, () => world.serve(canary, V2, 5, 5))
-    canary.alive = false
-    await world.run(2, () => world.serve(stable, V1, 90))
-    const again = world.request({}, { attempt: 'uid/2' })
-    const before = await watch(world, analyst, again, 60, () => world.serve(stable, V1, 90))
-    expect(before.at(-1)).toMatchObject({ answer: 'Fresh', good: 0, bad: 0 })
-    const next = world.process('v2-b')
-    const after = await watch(world, analyst, again, 60, (second) => {
-      world.serve(stable, V1, 90)
-      if (second < 20) world.serve(next, V2, 10, second === 3 ? 2 : 0)
-    })
-    expect(total(after.at(-1))).toEqual([200, 2])
-  })
+  test.each(['long', 'just'])(
+    'a canary with the name of one that is %s gone has not been seen yet, and then counts from its first event',
+    async (since) => {
+      const { world, stable, canary } = await ready()
+      const gateway = world.process('gateway')
+      const analyst = world.analyst()
+      await watch(world, analyst, world.request(), 60, () => {
+        world.serve(canary, V2, 5, 5)
+        world.requests(gateway, V2, 5, { reporter: 'source' })
+        world.requests(gateway, V2, 5, { reporter: 'source', code: '503' })
+      })
+      canary.alive = false
+      await world.run(since === 'long' ? 40 : 2, () => world.serve(stable, V1, 90))
+      const again = world.request({}, { attempt: 'uid/2' })
+      const before = await watch(world, analyst, again, 60, () => world.serve(stable, V1, 90))
+      expect(before.at(-1)).toMatchObject({ answer: 'Fresh', good: 0, bad: 0 })
+      const next = world.process('v2-b')
+      const after = await watch(world, analyst, again, 60, (second) => {
+        world.serve(stable, V1, 90)
+        if (second >= 20) return
+        world.serve(next, V2, 10, second === 3 ? 2 : 0)
+        world.requests(gateway, V2, 10, { reporter: 'source' })
+      })
+      expect(total(after.at(-1))).toEqual([200, 2])
+    },
+  )
 
   test('what Prometheus has forgotten is a gap', async () => {
     const { world, canary } = await ready()
