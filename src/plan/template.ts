@@ -208,10 +208,7 @@ function pruneField(key: string, value: unknown): unknown {
     const quantity = plainQuantity(value)
     return key === 'divisor' && quantity === '0' ? undefined : quantity
   }
-  if (Array.isArray(value)) {
-    // Options of the resolver: there an empty value is one.
-    return value.length === 0 ? undefined : key === 'options' ? value : value.map(prune)
-  }
+  if (Array.isArray(value)) return value.length === 0 ? undefined : value.map(prune)
   if (textMaps.has(key)) return nonEmpty(value)
   if (!quantityMaps.has(key)) return prune(value)
   // In limits and requests the server rounds up to thousandths.

@@ -85,6 +85,11 @@ describe('a settled Deployment', () => {
     expect(seen(objects).deployment.settled).toBe(false)
   })
 
+  test('is not settled while a pod runs other content, whatever the counts still say', () => {
+    const late = [replicaSet('old', '0.9.0', 0, { status: { replicas: 1 } }), ...pods('old', 1)]
+    expect(seen([...steady('1.0.0'), ...late]).deployment.settled).toBe(false)
+  })
+
   test('old ReplicaSets without pods say nothing', () => {
     const history = ['x', 'y', 'z'].map((name, i) => replicaSet(name, `0.${i}.0`, 0))
     expect(seen([...steady('1.0.0'), ...history])).toEqual(seen(steady('1.0.0')))
@@ -187,6 +192,15 @@ describe('a Deployment in the middle of a roll', () => {
       rolling: expect.stringMatching(/2 versions/),
     })
     expect(seen(objects, { stable: v2 }).stable).toMatchObject({ ...v2, ready: 3 })
+  })
+
+  test('tells the content with most pods first, wherever its ReplicaSet stands', () => {
+    const more = [...objects.slice(0, 3), rolling, ...objects.slice(4), ...pods('b', 5).slice(2)]
+    expect(seen(more).deployment.running.map((content) => content.pods)).toEqual([5, 2])
+  })
+
+  test('serves the recorded content also when that is in another ReplicaSet by now', () => {
+    expect(seen(objects, { stable: record('1.0.0', 'gone') }).stable).toMatchObject(v1)
   })
 
   test('serves nobody knows what while several contents run and none is recorded', () => {
