@@ -70,7 +70,7 @@ async function searchOf(desired: Desired, branch: Branch, path: string): Promise
   const now = located.state === 'found' ? desired.read(located.manifest) : undefined
   if (located.state !== 'found' || now === undefined) return undefined
   const { manifest } = located
-  const versions = versionsOf({ branch, path, manifest, tip, locate: desired.locate })
+  const versions = versionsOf({ branch, path, manifest, tip })
   const found = new Map<string, Place>()
   return {
     now,

@@ -32,6 +32,8 @@ export interface Repository {
   contents(shas: string[]): Promise<Buffer[]>
   /** One file at several commits; undefined where it does not exist. */
   versions(path: string, commits: string[]): Promise<({ sha: string; content: Buffer } | undefined)[]>
+  /** Files under `path` that `commit` changed or took away, as they were called in its parent. */
+  replaced(parent: string, commit: string, path: string): Promise<string[]>
   /** Commits that the arguments of `git log` select, newest first. */
   log(args: string[]): Promise<Commit[]>
   isAncestor(older: string, newer: string): Promise<boolean>
@@ -175,6 +177,25 @@ export function openRepository(options: RepositoryOptions): Repository {
       const input = commits.map((commit) => `${commit}:${path}\n`).join('')
       const answers = parseBatch(await read(['cat-file', '--batch'], { input }))
       return [...answers].map(({ sha, content }) => content && { sha, content })
+    },
+
+    async replaced(parent, commit, path) {
+      const below = path === '' ? [] : ['--', path]
+      const args = [
+        'diff-tree',
+        '-r',
+        '-z',
+        '--name-only',
+        '--no-renames',
+        '--diff-filter=DM',
+        parent,
+        commit,
+        ...below,
+      ]
+      return (await read(args))
+        .toString('utf8')
+        .split('\0')
+        .filter((file) => file !== '')
     },
 
     async log(args) {

@@ -34,7 +34,7 @@ export async function templatePart(
   if (now === template.to.hash) return {}
   if (now !== template.from.hash) {
     return {
-      note: `the pod template in ${manifest.file} is no more that of ${template.from.revision}, so it was left alone`,
+      note: `the pod template in ${manifest.file} is not, or no more, that of ${template.from.revision}, so it was left alone`,
     }
   }
   const content = await tree.read(manifest.file)
@@ -52,17 +52,15 @@ export async function templatePart(
 
 /** The newest version of the manifest with the wanted template: in the clone, or where the state file says that it was. */
 async function lastGood(
-  { source, rollout }: Job,
-  { deployment, to }: Wanted,
+  { source }: Job,
+  { to }: Wanted,
   manifest: Manifest,
   branch: Branch,
   stored: StoredState | undefined,
 ): Promise<Source | undefined> {
   const { repository, tip } = branch
   if (tip === undefined) return undefined
-  const ref = { namespace: rollout.namespace, name: deployment }
-  const locate = (tree: Tree) => deploymentManifest(tree, source, ref)
-  for await (const version of versionsOf({ branch, path: source.path, manifest, tip, locate })) {
+  for await (const version of versionsOf({ branch, path: source.path, manifest, tip })) {
     if (templateHash(version.manifest) === to.hash) return version
   }
   const place = placeOnRecord(stored, ({ hash }) => hash === to.hash)

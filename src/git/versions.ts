@@ -1,9 +1,9 @@
+import { posix } from 'node:path'
 import type { Branch } from './branch.ts'
 import type { Commit } from './commit.ts'
-import type { Located } from './locate.ts'
 import { groupOf } from './locate.ts'
-import type { Manifest } from './manifest.ts'
-import type { Tree } from './tree.ts'
+import { isManifestFile, type Manifest } from './manifest.ts'
+import { isStateFile } from './statefile.ts'
 
 /** An object as one commit left it. */
 export interface Version {
@@ -19,20 +19,21 @@ export interface VersionsQuestion {
   /** Where the object is at the tip. */
   manifest: Manifest
   tip: string
-  /** Finds the object in another tree, for when it stood in another file. */
-  locate: (tree: Tree) => Promise<Located>
 }
 
 /** How many commits an object is followed back, and how many are read at once. */
 const searched = 300
 const readAtOnce = 30
 
+/** How many files of one commit are searched for an object that came to its file with it; those of the same name first. */
+const replacedRead = 50
+
 /**
  * The versions of an object, newest first: one for every commit that changed the file it stood in. When the file begins, or the object in
- * it, it is looked for in the whole folder before that commit, so that a renamed file, or one that was split, does not end the search;
+ * it, it is looked for in the other files that the commit replaced, so that a renamed file, or one that was split, does not end the search;
  * the shallow clone does.
  */
-export async function* versionsOf({ branch, path, manifest, tip, locate }: VersionsQuestion): AsyncGenerator<Version> {
+export async function* versionsOf({ branch, path, manifest, tip }: VersionsQuestion): AsyncGenerator<Version> {
   let left = searched
   let from: string | undefined = tip
   let here = manifest
@@ -50,7 +51,7 @@ export async function* versionsOf({ branch, path, manifest, tip, locate }: Versi
       yield version
     }
     const before: { commit: string; manifest: Manifest } | undefined =
-      oldest && (await placeBefore(branch, path, oldest, locate))
+      oldest && (await placeBefore(branch, path, oldest, here))
     from = before?.commit ?? without?.parents[0]
     here = before?.manifest ?? here
   }
@@ -80,16 +81,24 @@ async function* fileVersions(
   }
 }
 
-/** Where an object was before the commit that brought it to where it is. */
+/** Where an object was before the commit that brought it to where it is: in a file which that commit changed or took away. */
 async function placeBefore(
   branch: Branch,
   path: string,
-  { parents }: Commit,
-  locate: (tree: Tree) => Promise<Located>,
+  { sha, parents }: Commit,
+  manifest: Manifest,
 ): Promise<{ commit: string; manifest: Manifest } | undefined> {
-  for (const commit of parents) {
-    const located = await locate(await branch.tree(commit, path))
-    if (located.state === 'found') return { commit, manifest: located.manifest }
+  const { kind } = manifest.object
+  const likely = (file: string) => (posix.basename(file) === posix.basename(manifest.file) ? 0 : 1)
+  for (const parent of parents) {
+    const replaced = await branch.repository.replaced(parent, sha, path)
+    const manifests = replaced.filter((file) => isManifestFile(file) && !isStateFile(file))
+    for (const file of manifests.sort((a, b) => likely(a) - likely(b)).slice(0, replacedRead)) {
+      const [read] = await branch.repository.versions(file, [parent])
+      if (!read?.content.includes(kind)) continue
+      const found = sameObject(branch.manifestsOf(file, read.sha, read.content).manifests, manifest)
+      if (found) return { commit: parent, manifest: found }
+    }
   }
   return undefined
 }

@@ -85,7 +85,7 @@ async function bringer(
   if (declared.state !== 'found') return undefined
   const now = desired.read(declared.manifest)
   let candidate: Commit | undefined
-  for await (const { commit, manifest } of versionsOf({ ...at, manifest: declared.manifest, locate: desired.locate })) {
+  for await (const { commit, manifest } of versionsOf({ ...at, manifest: declared.manifest })) {
     const isWanted = desired.read(manifest) === now
     if (!isWanted && candidate && operationOf(candidate) === undefined) break
     candidate = isWanted ? commit : undefined

@@ -76,7 +76,7 @@ describe('a rollback in Deployment mode', () => {
     const entry = rollback(v2, v1)
     git.submit(source, rollout, entry, memory(v1, [v2]))
     expect(await done(git, source, entry)).toMatchObject({
-      note: `the pod template in ${file} is no more that of ${v2.revision}, so it was left alone`,
+      note: `the pod template in ${file} is not, or no more, that of ${v2.revision}, so it was left alone`,
     })
     expect(person.read(file)).toBe(deployment('app:3'))
     expect(person.read('prod/vs.yaml')).toBe(route(100, 0))
