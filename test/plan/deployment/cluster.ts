@@ -168,9 +168,8 @@ export function setFloor(c: Cluster, replicas: number | undefined): void {
     if (hpa.own === undefined) return
     hpa.min = hpa.own
     delete hpa.own
-  } else if (hpa.min < replicas) {
+  } else if (hpa.min < Math.min(replicas, hpa.max)) {
     hpa.own ??= hpa.min
-    hpa.min = replicas
-    hpa.max = Math.max(hpa.max, replicas)
+    hpa.min = Math.min(replicas, hpa.max)
   }
 }

@@ -3,7 +3,8 @@ import type { RolloutStatus } from '../../../src/api/status.ts'
 import type { Effect } from '../../../src/plan/effects.ts'
 import type { Observation } from '../../../src/plan/observation.ts'
 import { guard, over } from '../promises.ts'
-import { hashOf, type Template } from './native.ts'
+import { isReady } from './cluster.ts'
+import { hashOf, isComplete, readyPods, type Template } from './native.ts'
 import { runningIn } from './see.ts'
 import type { DeploymentWorld } from './world.ts'
 
@@ -32,7 +33,54 @@ export function watch(world: DeploymentWorld): { after(): void; end(): void } {
       expect(world.weight, 'what is promoted had all the traffic').toBe(100)
       passed.add(canary?.hash ?? '')
     }
+    const { lastOutcome: last } = status
+    if (last && last.at !== before.lastOutcome?.at && /^(RolledBack|Aborted)$/.test(last.result)) taken(last, status)
     before = status
+  }
+  const write = world.onWrite
+  world.onWrite = (effect, decided) => {
+    write?.(effect, decided)
+    if (effect.reason === 'Promoted') givenBack()
+  }
+
+  /** Git hears of it that a version was taken back, and of which one is to come in its place. */
+  function taken(
+    { revision, reason }: NonNullable<RolloutStatus['lastOutcome']>,
+    { git, stable }: RolloutStatus,
+  ): void {
+    if (world.gitMode === 'Off' || reason === 'Deleted') return
+    const owed = [...(git?.pending ?? []), ...world.log].map((e) => e.template)
+    const said = owed.find((t) => t?.from.revision === revision && t.to.hash === stable?.hash)
+    expect(said, `Git is told to take ${revision} back`).toBeDefined()
+  }
+
+  /** Traffic returns to a Deployment that can take it, of versions that were tried. */
+  function givenBack(): void {
+    const { cluster, status } = world
+    const d = cluster.deployment
+    if (world.seen || !d) return
+    expect(readyPods(d, isReady(cluster)), 'traffic returns to enough pods').toBeGreaterThanOrEqual(d.replicas)
+    const tried = [status.stable?.hash, status.deployment?.promotion?.previous.hash]
+    for (const { hash } of runningIn(cluster, d)) expect(tried, 'of versions that were tried').toContain(hash)
+  }
+
+  /** Nobody is told of anything else than what runs. */
+  function honest(): void {
+    const { cluster, status } = world
+    const d = cluster.deployment
+    const { stable, canary, deployment } = status
+    if (!d || !stable || canary || deployment?.restoring || world.deleting || !isComplete(d, isReady(cluster))) return
+    const running = runningIn(cluster, d).map((r) => r.hash)
+    if (running.length > 0) expect(running, 'what is called stable is what runs').toEqual([stable.hash])
+  }
+
+  /** Stable keeps the room that it had. */
+  function roomy(): void {
+    const { cluster, status } = world
+    const floor = status.canary && status.deployment?.floor
+    if (!floor || !cluster.autoscaler || world.refused || !cluster.deployment) return
+    const { min, max } = cluster.autoscaler
+    expect(min, 'stable keeps the pods it had').toBeGreaterThanOrEqual(Math.min(floor, max))
   }
 
   world.onBirth = (content, excuse) => {
@@ -53,6 +101,8 @@ export function watch(world: DeploymentWorld): { after(): void; end(): void } {
       if (!stable || world.spec.suspend) return
       if (!passed.has(stable.hash))
         expect(stable.tested, `${stable.revision} was never tried, and status says so`).toBe(false)
+      honest()
+      roomy()
       beforeDeletion = world.deleting
     },
     end() {
@@ -91,6 +141,8 @@ export function watch(world: DeploymentWorld): { after(): void; end(): void } {
       else expect(d.paused, 'what is known to be bad is').toBe(true)
       if (world.spec.workload.deployment?.latch === 'Pause') expect(d.paused, 'is paused all the time').toBe(true)
       if (!passed.has(status.stable.hash)) expect(status.stable.tested, 'is said not to be tested').toBe(false)
+      const { effects, requeueAfterMs } = world.reconcile()
+      expect([effects, requeueAfterMs], 'idling costs nothing').toEqual([[], undefined])
     },
   }
 }
@@ -98,6 +150,7 @@ export function watch(world: DeploymentWorld): { after(): void; end(): void } {
 /** What must be true of everything that Sluice does to Deployments. */
 function hands(world: DeploymentWorld, effect: Effect, seen: Observation, before: RolloutStatus): void {
   const { cluster } = world
+  expect(world.spec.suspend && !world.deleting, 'hands off while suspended').toBe(false)
   const stale = world.cached !== undefined || world.problem !== undefined
   const { stable, canary, deployment } = before
   const d = seen.workload.deployment
