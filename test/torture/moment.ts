@@ -13,12 +13,13 @@ export interface Moment {
   is(now: KubeObject, before: KubeObject | undefined): boolean
 }
 
-const status = (object: KubeObject | undefined) => (object?.status ?? {}) as RolloutStatus
+/** What a Rollout says of itself. */
+export const statusOf = (object: KubeObject | undefined) => (object?.status ?? {}) as RolloutStatus
 const canary = (route: KubeObject | undefined) => (route && weightsOf(route).v2) ?? 0
-const owes = (object: KubeObject | undefined) => (status(object).git?.pending ?? []).length > 0
+const owes = (object: KubeObject | undefined) => (statusOf(object).git?.pending ?? []).length > 0
 
 function recorded(name: string, is: (now: RolloutStatus, before: RolloutStatus) => boolean): Moment {
-  return { name, ref: refs.rollouts, is: (now, before) => before !== undefined && is(status(now), status(before)) }
+  return { name, ref: refs.rollouts, is: (now, before) => before !== undefined && is(statusOf(now), statusOf(before)) }
 }
 
 const started = recorded('the start is recorded', (now, before) => now.attempt !== before.attempt)
@@ -54,7 +55,7 @@ export function weightSet(from: number, to: number): Moment {
 const paid: Moment = {
   name: 'the last commit is recorded as made',
   ref: refs.rollouts,
-  is: (now, before) => status(now).lastOutcome !== undefined && owes(before) && !owes(now),
+  is: (now, before) => statusOf(now).lastOutcome !== undefined && owes(before) && !owes(now),
 }
 const putBack: Moment = {
   name: 'the desired version is put back from Git',
