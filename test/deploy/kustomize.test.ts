@@ -1,4 +1,7 @@
 import { readdirSync } from 'node:fs'
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { parseAllDocuments } from 'yaml'
 import { type Manifest, render, top } from './kustomize.ts'
@@ -68,6 +71,32 @@ test('labels, selectors, ports and accounts agree', () => {
 })
 
 describe.skipIf(!hasKubectl)('with the real kubectl', () => {
+  test('the kustomization of docs/install.md adds, leaves out and sets what it says', async () => {
+    const install = await readFile(`${top}docs/install.md`, 'utf8')
+    const [, own = ''] = /```yaml\n([\s\S]*?)```/.exec(install) ?? []
+    const dir = await mkdtemp(join(tmpdir(), 'sluice-kustomize-'))
+    try {
+      for (const folder of ['deploy', 'crds'])
+        await cp(`${top}${folder}`, join(dir, 'sluice', folder), { recursive: true })
+      await writeFile(join(dir, 'kustomization.yaml'), own)
+      const rendered = parseAllDocuments(await output('kubectl', ['kustomize', dir])).map((document) => document.toJS())
+      const kinds = rendered.map(({ kind }) => kind)
+      expect(kinds).toEqual(expect.arrayContaining(['ServiceMonitor', 'PrometheusRule', 'Deployment']))
+      expect(kinds.filter((kind) => kind.startsWith('MutatingAdmissionPolicy'))).toEqual([])
+      const usual = render('deploy').filter(({ kind }) => !kind.startsWith('MutatingAdmissionPolicy'))
+      expect(rendered).toHaveLength(usual.length + 2)
+      const containersOf = (objects: Manifest[]) =>
+        objects.find(({ kind }) => kind === 'Deployment').spec.template.spec.containers
+      const [container] = containersOf(rendered)
+      expect(container.image).toBe('registry.example.com/sluice:0.1.0')
+      const url = { name: 'SLUICE_PROMETHEUS', value: 'http://prometheus.monitoring:9090' }
+      expect(container.env).toContainEqual(url)
+      expect(container.env).toHaveLength(containersOf(usual)[0].env.length)
+    } finally {
+      await rm(dir, { recursive: true, force: true })
+    }
+  })
+
   test.each(overlays)('%s is rendered as this reader does', async (folder) => {
     const rendered = parseAllDocuments(await output('kubectl', ['kustomize', folder], { cwd: top })).map((document) =>
       document.toJS(),
