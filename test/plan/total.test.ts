@@ -2,8 +2,16 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type RolloutStatus, rolloutStatus } from '../../src/api/status.ts'
 import { errors, type Problem } from '../../src/errors.ts'
-import type { Observation, PairObservation, RevisionObservation } from '../../src/plan/observation.ts'
+import type {
+  DeploymentObservation,
+  Observation,
+  PairObservation,
+  RevisionObservation,
+} from '../../src/plan/observation.ts'
 import { plan } from '../../src/plan/plan.ts'
+import * as ofDeployments from './deployment/history.ts'
+import { revisionOfTemplate } from './deployment/native.ts'
+import { version } from './deployment/world.ts'
 import { histories, play } from './history.ts'
 import { World } from './world.ts'
 
@@ -20,10 +28,18 @@ const problem = fc.record<Problem, 'reason' | 'message'>(
 )
 const templates = new World()
 
+const record = fc
+  .tuple(fc.constantFrom('v1', 'v2', 'v3'), fc.boolean(), fc.constantFrom('my-app', 'my-app-canary'), fc.nat(3))
+  .map(([name, subset, workload, generation]) =>
+    subset
+      ? templates.revision(name)
+      : revisionOfTemplate(version(name), { name: workload, uid: `uid-${generation}`, generation }),
+  )
+
 const revision: fc.Arbitrary<RevisionObservation> = fc
-  .tuple(fc.constantFrom('v1', 'v2', 'v3'), fc.nat(3), fc.nat(3), maybe(text), maybe(text))
-  .map(([name, replicas, ready, notReady, rolling]) => ({
-    ...templates.revision(name),
+  .tuple(record, fc.nat(3), fc.nat(3), maybe(text), maybe(text))
+  .map(([known, replicas, ready, notReady, rolling]) => ({
+    ...known,
     replicas,
     ready,
     notReady,
@@ -46,6 +62,59 @@ const pair: fc.Arbitrary<PairObservation> = fc.oneof(
     ),
   }),
 )
+
+const pods = fc.nat(12)
+const revisionName = record.map((known) => known.revision)
+
+/** Deployments of the right shape that Kubernetes would never bring about. */
+const deployment: fc.Arbitrary<DeploymentObservation> = fc.record({
+  name: text,
+  uid: fc.constantFrom('uid-1', 'uid-2'),
+  resourceVersion: fc.constantFrom('1', '2'),
+  replicas: pods,
+  ready: pods,
+  paused: fc.boolean(),
+  labelled: fc.boolean(),
+  breakGlass: fc.boolean(),
+  running: fc.array(
+    fc.tuple(record, pods, pods).map(([known, n, ready]) => ({
+      revision: known.revision,
+      hash: known.hash,
+      pods: n,
+      ready,
+    })),
+    { maxLength: 3 },
+  ),
+  settled: fc.boolean(),
+  stuck: maybe(text),
+  latch: fc.oneof(
+    fc.constant({ state: 'Unknown' as const }),
+    fc.record({ state: fc.constant('Proven' as const), at: millis }),
+    fc.record({ state: fc.constant('Missing' as const), at: millis, message: text }),
+  ),
+  canary: maybe(
+    fc.record({
+      name: text,
+      revision: fc.oneof(revisionName, text),
+      asked: pods,
+      replicas: pods,
+      ready: pods,
+      pods,
+      intact: fc.boolean(),
+      deleting: fc.boolean(),
+      notReady: maybe(text),
+    }),
+  ),
+  autoscaler: maybe(fc.record({ name: text, min: pods, floored: fc.boolean() })),
+})
+
+const specs = [
+  {},
+  { suspend: true },
+  { steps: [{ weight: 100, hold: '1s', approval: { from: ['user:a'] } }] },
+  { workload: { deployment: { name: 'my-app' } } },
+  { workload: { deployment: { name: 'my-app', latch: 'Pause', canaryReplicas: '33%', progressDeadline: '1s' } } },
+].map((spec) => new World(spec).spec)
 
 const sli = fc.record({
   name: text,
@@ -102,19 +171,17 @@ function observations(status: RolloutStatus): fc.Arbitrary<Observation> {
     }),
     spec: fc.oneof(
       fc.record({ ok: fc.constant(false as const), problem }),
-      fc
-        .constantFrom({}, { suspend: true }, { steps: [{ weight: 100, hold: '1s', approval: { from: ['user:a'] } }] })
-        .map((spec) => ({
-          ok: true as const,
-          value: new World(spec).spec,
-        })),
+      fc.constantFrom(...specs).map((value) => ({ ok: true as const, value })),
     ),
     conflict: maybe(problem),
     workload: fc.oneof(
       fc.record({
         ok: fc.constant(false as const),
         problem,
-        seen: maybe(fc.record({ desired: text, stable: maybe(revision), canary: maybe(revision) })),
+        seen: maybe(
+          fc.record({ desired: text, stable: maybe(revision), canary: maybe(revision), template: maybe(record) }),
+        ),
+        deployment: maybe(deployment),
       }),
       fc.record({
         ok: fc.constant(true as const),
@@ -122,10 +189,11 @@ function observations(status: RolloutStatus): fc.Arbitrary<Observation> {
         stable: maybe(revision),
         canary: maybe(revision),
         all: fc.array(revision, { maxLength: 3 }),
+        deployment: maybe(deployment),
       }),
     ),
     traffic: fc.record({
-      shares: fc.dictionary(fc.constantFrom('v1', 'v2', 'v3'), percent),
+      shares: fc.dictionary(fc.constantFrom('v1', 'v2', 'v3', 'stable', 'canary'), percent),
       problem: maybe(problem),
       recorded: maybe(pair),
       desired: maybe(pair),
@@ -189,6 +257,12 @@ const statuses: RolloutStatus[] = [{}]
 for (const history of fc.sample(histories(10), { numRuns: 60, seed: 7 })) {
   const seen: RolloutStatus[] = []
   play(history, undefined, (status) => seen.push(status))
+  statuses.push(...seen.filter((_, i) => i % 7 === 0))
+}
+
+for (const history of fc.sample(ofDeployments.histories(10), { numRuns: 60, seed: 7 })) {
+  const seen: RolloutStatus[] = []
+  ofDeployments.play(history, undefined, (status) => seen.push(status))
   statuses.push(...seen.filter((_, i) => i % 7 === 0))
 }
 
