@@ -6,6 +6,7 @@ import { fieldAt } from '../../src/kube/field.ts'
 import type { KubeObject } from '../../src/kube/object.ts'
 import { systemRuntime as runtime } from '../../src/runtime.ts'
 import type { RequestRecord } from '../../src/sandbox/apiserver/index.ts'
+import { startLoad } from '../../src/sandbox/mesh/index.ts'
 import { CONTROLLER_USER } from '../../src/sandbox/sandbox.ts'
 import { realApiServer } from '../conformance/apiserver.real.ts'
 import {
@@ -17,7 +18,7 @@ import {
   yamlOf,
 } from '../scenario/manifests.ts'
 import { controllersRequests, openStage, PATIENCE_MS, refs, type Scene, type Stage } from '../scenario/stage.ts'
-import { type Manifest, render } from './kustomize.ts'
+import { documentsOf, type Manifest, render } from './kustomize.ts'
 import { granted, needed, type Permission } from './permissions.ts'
 
 /**
@@ -30,16 +31,7 @@ const rare: Record<Permission, string> = {
   'list approvals.sluice.dev': 'the same',
   'patch events': 'an event that repeats itself',
   'get leases.coordination.k8s.io': 'the lease exists already',
-  ...Object.fromEntries(
-    [
-      ...['get', 'list', 'watch', 'create', 'patch', 'delete'].map((verb) => `${verb} deployments.apps`),
-      ...['list', 'watch'].map((verb) => `${verb} replicasets.apps`),
-      ...['list', 'watch', 'create', 'patch', 'delete'].flatMap((verb) => [
-        `${verb} horizontalpodautoscalers.autoscaling`,
-        `${verb} poddisruptionbudgets.policy`,
-      ]),
-    ].map((each) => [each, 'Deployment mode: a path that plays it belongs into this file']),
-  ),
+  'patch poddisruptionbudgets.policy': 'the budget was changed while a version is tried',
 }
 
 const roles = ['sluice', 'sluice-deployments', 'sluice-namespaces', 'sluice-lease']
@@ -64,7 +56,7 @@ const elected = { leaderElection: true, leaseNamespace: 'sluice-system', identit
 beforeAll(async () => {
   stage = await openStage({ rbac: true })
   create(stage, cluster.filter(isRbac))
-  stage.sandbox.api.onRequest((request) => {
+  const stopListening = stage.sandbox.api.onRequest((request) => {
     if (request.user === CONTROLLER_USER) requests.push(request)
   })
   controller = await stage.controller({ ...elected, slack: { signingSecrets: [slackSecret] } })
@@ -75,6 +67,7 @@ beforeAll(async () => {
   const next = await stage.controller({ ...elected, identity: 'sluice-1' })
   await next.synced
   await until('the lease is taken over', () => requests.some((r) => r.resource === 'leases' && r.verb === 'get'))
+  stopListening()
 }, 300_000)
 afterAll(() => stage?.stop(), 60_000)
 
@@ -99,6 +92,60 @@ const paths: (() => Promise<void>)[] = [
       new Map(all).set('rollout-my-app.yaml', nothing).set('template.yaml', nothing),
     )
     await s.until('gone', () => s.rollout() === undefined)
+  },
+  async function deployment() {
+    const { storage } = stage.sandbox.api
+    const key = { namespace: 'checkout', name: 'checkout' }
+    storage.create(refs.namespaces, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: key.namespace } })
+    const [deployed] = documentsOf('examples/deployment/autoscaled.yaml')
+    const [, ...besides] = documentsOf('examples/deployment/app.yaml')
+    const [, ...scaled] = documentsOf('examples/deployment/autoscaled.yaml')
+    for (const object of [{ ...deployed, spec: { ...deployed.spec, replicas: 4 } }, ...besides, ...scaled])
+      storage.create(refOf(object), { ...object, metadata: { ...object.metadata, namespace: key.namespace } })
+    const declared: Manifest = rolloutOf(key.namespace, {
+      steps: [
+        { weight: 50, hold: '1s' },
+        { weight: 100, hold: '1s' },
+      ],
+    })
+    storage.create(refs.rollouts, {
+      ...declared,
+      metadata: key,
+      spec: {
+        ...declared.spec,
+        workload: { deployment: { name: 'checkout', scaleDownDelay: '0s' } },
+        traffic: documentsOf('examples/deployment/rollout.yaml')[0].spec.traffic,
+      },
+    })
+    const source = { workload: 'frontend', namespace: 'frontend', app: 'frontend', version: 'v1' }
+    const load = startLoad({
+      url: stage.sandbox.mesh.url,
+      host: 'checkout.checkout',
+      ratePerSecond: 40,
+      runtime,
+      source,
+    })
+    const seen = (...path: string[]) => fieldAt(storage.get(refs.rollouts, key), 'status', ...path)
+    const release = (tag: string) => {
+      const live: Manifest = structuredClone(storage.get(refs.deployments, key))
+      live.spec.template.spec.containers[0].image = `registry.example.com/checkout:${tag}`
+      storage.update(refs.deployments, live, { fieldManager: 'kubectl-set' })
+    }
+    try {
+      await until('the Deployment is adopted', () => seen('phase') === 'Healthy')
+      release('2.0.0')
+      await until('promoted', () => seen('lastOutcome', 'result') === 'Promoted' && seen('phase') === 'Healthy')
+      release('3.0.0')
+      await until('at 50 %', () => seen('step', 'weight') === 50)
+      release('2.0.0')
+      await until('put back', () => seen('lastOutcome', 'result') === 'Reverted' && seen('phase') === 'Healthy')
+      const canary = { ...key, name: 'checkout-canary' }
+      await until('the canary is gone', () => storage.get(refs.deployments, canary) === undefined)
+    } catch (error) {
+      throw new Error(JSON.stringify(storage.get(refs.rollouts, key)?.status, null, 1), { cause: error })
+    } finally {
+      await load.stop()
+    }
   },
 ]
 
