@@ -5,7 +5,7 @@
 export const errors = {
   InvalidSpec: { fix: 'Correct the named field; Sluice goes on by itself when it is right.' },
   NotYet: { fix: 'Leave the field out; this version of Sluice does not do it yet.' },
-  Conflict: { fix: 'Let one Rollout own the route; remove or change the younger one.' },
+  Conflict: { fix: 'Let one Rollout own it; remove or change the younger one.' },
   NotAKubeconfig: {
     fix: 'Pass a kubeconfig file with --kubeconfig or KUBECONFIG (kubectl config view --raw prints one).',
   },

@@ -127,7 +127,9 @@ describe('the pods of a Deployment', () => {
   }
 
   test('the page says how many are wanted, and whether they are there', () => {
-    expect(drawn({ capacity: { replicas: 2, since: ago(60) } })).toContain('2 canary pods are wanted, asked for 60s ago')
+    expect(drawn({ capacity: { replicas: 2, since: ago(60) } })).toContain(
+      '2 canary pods are wanted, asked for 60s ago',
+    )
     expect(drawn({ capacity: { replicas: 1, since: ago(60), met: true } })).toContain(
       '1 canary pod is wanted and ready',
     )

@@ -253,8 +253,4 @@ export const badRollouts: Record<string, BadRollout> = {
     spec: { ...shortest, windows: [{ allow: '0 9 * * 1-5', for: '8h', timezone: 'Mars/Olympus' }] },
     sluice: 'spec.windows[0]',
   },
-  'a Deployment, which is not yet built': {
-    spec: { workload: { deployment: { name: 'checkout' } }, traffic },
-    sluice: 'not yet supported',
-  },
 }

@@ -4,6 +4,7 @@ import type { DeploymentObservation } from '../observation.ts'
 import { nowhereToGo, type Retreat, retreat } from '../retreat.ts'
 import { positionOf } from '../steps.ts'
 import {
+  canaryNow,
   carriesTraffic,
   epoch,
   flightPair,
@@ -50,6 +51,8 @@ export function capacity(turn: Turn, d: DeploymentObservation): Shut | undefined
       message: `waits: ${ready} of ${wanted} pods of ${canary.revision} are ready${why}`,
     }
   }
+  const rolling = canaryNow(turn)?.rolling
+  if (rolling) return { reason: 'CanaryNotReady', message: `waits: ${rolling}` }
   if ((stableNow(turn)?.ready ?? 0) === 0)
     return { reason: 'StableNotReady', message: `waits: ${stable?.name} has no ready pod to go back to` }
   return undefined

@@ -46,7 +46,8 @@ export function observeCanary(
   return {
     name: canary.metadata.name,
     revision: annotations[names.revision] ?? '',
-    asked: Number.isInteger(asked) ? asked : replicas,
+    // Somebody may have taken some away since.
+    asked: Number.isInteger(asked) ? Math.min(asked, replicas) : replicas,
     replicas,
     ready: current.reduce((sum, member) => sum + member.ready, 0),
     pods: podsOf(reader, canary).length,
