@@ -5,6 +5,9 @@ import { systemRuntime } from '../runtime.ts'
 import type { CommandFactory } from './command.ts'
 import { untilStopped } from './signals.ts'
 
+/** How long a process that has lost the lease may take to end. */
+const LOST_GRACE_MS = 5_000
+
 export const controllerCommand: CommandFactory = (exit) =>
   new Command('controller')
     .description('run the controller; every option is also a SLUICE_* variable')
@@ -47,6 +50,8 @@ export const controllerCommand: CommandFactory = (exit) =>
         },
       })
       await Promise.race([untilStopped(), ended.promise])
+      // Who has lost the lease does nothing any more: what hangs is cut off, so that a new process stands by soon.
+      if (lost) setTimeout(() => process.exit(1), LOST_GRACE_MS).unref()
       await controller.stop()
       if (lost) exit(1)
     })

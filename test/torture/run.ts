@@ -16,7 +16,7 @@ export interface RunOptions {
   kinds: readonly Kind[]
   /** How long things go wrong, from the moment the releases begin; then they may end in peace. */
   disturbMs: number
-  /** How long the end may take after that. */
+  /** After that they may take their time, as long as anything moves within this. */
   patienceMs: number
 }
 
@@ -77,7 +77,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
     await Promise.all([...trouble, dying])
     for (const remove of removes) remove()
     onEvent('peace')
-    await until(() => releases.every((release) => release.isOver()), patienceMs)
+    await untilStill(releases, patienceMs)
     // Nothing may come after the end.
     await runtime.sleep(1_500)
     const judged = await Promise.all(releases.map((release) => release.judge()))
@@ -104,4 +104,24 @@ export async function run(options: RunOptions): Promise<RunResult> {
 async function until(test: () => boolean, ms: number): Promise<void> {
   const end = runtime.monotonic() + ms
   while (!test() && runtime.monotonic() < end) await runtime.sleep(50)
+}
+
+/** Until all of them are over, or nothing has moved for so long: a busy machine is slow, and no violation. */
+async function untilStill(releases: readonly Release[], ms: number): Promise<void> {
+  for (let before = ''; ; ) {
+    const now = progressOf(releases)
+    if (now === before) return
+    before = now
+    await until(() => releases.every((release) => release.isOver()) || progressOf(releases) !== before, ms)
+    if (releases.every((release) => release.isOver())) return
+  }
+}
+
+function progressOf(releases: readonly Release[]): string {
+  return JSON.stringify(
+    releases.map(({ scene }) => {
+      const { phase, attempt, move, step, history, git, lastRequest } = scene.status()
+      return [phase, attempt, move, step?.index, history?.length, git?.pending?.length, lastRequest?.id]
+    }),
+  )
 }

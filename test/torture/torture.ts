@@ -37,7 +37,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => 
 for (let seed = first; seed === first || runtime.monotonic() < endsAt; seed++) {
   const controllers = fixed ?? 1 + (seed % 2)
   const chosen = choose(seed)
-  const result = await run({ seed, controllers, kinds: chosen, disturbMs: 20_000, patienceMs: 240_000 })
+  const result = await run({ seed, controllers, kinds: chosen, disturbMs: 20_000, patienceMs: 120_000 })
   const killed = sum(result.kills)
   const disturbed = sum(result.faults)
   total.runs++
