@@ -16,7 +16,7 @@ import type { ResourceRef } from '../../src/sandbox/apiserver/index.ts'
 import { type GitRemote, startGitRemote } from '../../src/sandbox/git/remote.ts'
 import { type Load, startLoad } from '../../src/sandbox/mesh/index.ts'
 import { type SandboxPrometheus, startPrometheus } from '../../src/sandbox/prometheus/server.ts'
-import { CONTROLLER_USER, type Sandbox, startSandbox } from '../../src/sandbox/sandbox.ts'
+import { CONTROLLER_USER, type Sandbox, type SandboxOptions, startSandbox } from '../../src/sandbox/sandbox.ts'
 import {
   deploymentOf,
   destinationRuleOf,
@@ -123,7 +123,7 @@ export interface Scene extends AsyncDisposable {
 
 let requests = 0
 
-export async function openStage(options: { rbac?: boolean } = {}): Promise<Stage> {
+export async function openStage(options: Omit<SandboxOptions, 'dir'> = {}): Promise<Stage> {
   const dir = await mkdtemp(join(tmpdir(), 'sluice-scenario-'))
   const sandbox = await startSandbox({ dir, ...options })
   const stops: (() => Promise<unknown>)[] = [() => rm(dir, { recursive: true, force: true }), () => sandbox.stop()]
