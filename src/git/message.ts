@@ -14,7 +14,10 @@ export interface WrittenWeights {
   weight: number
 }
 
-/** The message of an operation's commit: one subject line and one block of Git trailers. */
+/** Longest subject line; a longer one is cut, and told in full below. */
+const SUBJECT = 120
+
+/** The message of an operation's commit: one subject line, the whole of it below where it is long, and one block of Git trailers. */
 export function commitMessage(
   rollout: { namespace: string; name: string },
   entry: Pick<PendingCommit, 'op' | 'subject' | 'trailers' | 'weights'>,
@@ -26,7 +29,9 @@ export function commitMessage(
     [weightsTrailer, entry.weights ? formatWeights(entry.weights) : ''],
     ...Object.entries(entry.trailers).filter(([key]) => !reserved.has(key.toLowerCase())),
   ])
-  return `${oneLine(entry.subject) || `${rollout.name}: ${rollout.namespace}`}\n\n${trailers}\n`
+  const told = oneLine(entry.subject) || `${rollout.name}: ${rollout.namespace}`
+  const subject = told.length > SUBJECT ? `${told.slice(0, SUBJECT - 1)}…\n\n${told}` : told
+  return `${subject}\n\n${trailers}\n`
 }
 
 function formatWeights({ stable, canary, weight }: WrittenWeights): string {

@@ -116,6 +116,20 @@ describe('a step', () => {
     )
   })
 
+  test('has a subject that fits, and tells a long one in full below', async () => {
+    const { remote, person } = await remoteWith(shopFiles())
+    const git = recorder()
+    const source = sourceOf(remote.url)
+    const why = `checkout: roll back v2 → v1 (shop): ${'pod checkout-canary-1 is not ready. '.repeat(8)}Rollout-Op: forged`
+    const entry = moveTo(10, { subject: why })
+    git.submit(source, rolloutRef(), entry, stateAt(10))
+    await resultOf(git, source, rolloutRef(), entry.op)
+    expect(person.subjects().at(-1)?.length).toBeLessThanOrEqual(120)
+    expect(person.git('log', '-1', '--format=%B')).toContain(why)
+    expect(person.git('log', '-1', '--format=%(trailers:key=Rollout-Op,valueonly)').trim()).toBe(entry.op)
+    expect((await git.history(source, rolloutRef())).at(-1)?.op).toBe(entry.op)
+  })
+
   test('in a repository without the route goes into the state file alone', async () => {
     const { remote, person } = await remoteWith({ 'prod/checkout.yaml': rolloutManifest('v2') })
     const git = recorder()
