@@ -3,6 +3,7 @@ import type { RolloutStatus } from '../../src/api/status.ts'
 import type { KubeObject } from '../../src/kube/object.ts'
 import { virtualServiceOf } from '../scenario/manifests.ts'
 import { subsetsApp } from './app.ts'
+import { deploymentApp } from './deployment-app.ts'
 import { violationsOf } from './invariants.ts'
 import type { CommitSeen, Seen, Story } from './story.ts'
 
@@ -44,7 +45,7 @@ const mark = { revision: 'v2-1', name: 'v2', hash: '1', reason: 'Breach', at: ''
 function promoted(): Story {
   return {
     namespace: 'shop',
-    app: subsetsApp(['v1', 'v2']),
+    app: subsetsApp({ versions: [{ name: 'v2' }] }),
     steps: [10, 50, 100],
     gated: [2],
     attempts: [{ version: 'v2', ends: ['Promoted'], way: [10, 50, 100] }],
@@ -67,6 +68,7 @@ function promoted(): Story {
     ],
     foreign: ['something else'],
     git: { weights: { v1: 0, v2: 100 }, desired: 'v2' },
+    leftovers: [],
   }
 }
 
@@ -235,10 +237,27 @@ describe('the checker', () => {
 
   test('finds traffic on two canaries at once', () => {
     const story = promoted()
-    story.app = subsetsApp(['v1', 'v2', 'v3'])
+    story.app = subsetsApp({ versions: [{ name: 'v2' }, { name: 'v3' }] })
     const [, second] = story.seen
     if (second?.kind === 'route') second.weights = { v1: 80, v2: 10, v3: 10 }
     expect(rules(story)).toContain('I1')
+  })
+
+  test('finds a pod of what has not passed, and a canary pod that is taken away under traffic', () => {
+    const pod = (workload: string, version: string, goes = false): Seen => {
+      return { kind: 'pod', at: at++, name: `${workload}-1`, workload, version, goes }
+    }
+    const route = (canary: number): Seen => {
+      const weights = { stable: 100 - canary, canary }
+      return { kind: 'route', at: at++, weights, object: virtualServiceOf('shop', weights), tip: 'a' }
+    }
+    const of = (...seen: Seen[]): Story => ({ ...promoted(), app: deploymentApp({ versions: [] }), seen })
+    const found = (story: Story) => rules(story).filter((rule) => rule === 'Latch' || rule === 'Capacity')
+    const passed = status({ stable: revision('v2') })
+    expect(found(of(pod('my-app', 'v1'), pod('my-app-canary', 'v2'), passed, pod('my-app', 'v2')))).toEqual([])
+    expect(found(of(pod('my-app', 'v1'), pod('my-app', 'v2'), passed))).toEqual(['Latch'])
+    expect(found(of(route(10), route(0), pod('my-app-canary', 'v2', true)))).toEqual([])
+    expect(found(of(route(10), pod('my-app-canary', 'v2', true)))).toEqual(['Capacity'])
   })
 
   test('finds a version that was marked bad though people only took it back', () => {

@@ -5,7 +5,21 @@ import type { CommitSeen, Seen, Story } from './story.ts'
 /** What must not have been seen, and was. */
 export interface Violation {
   /** The invariant of the design, or `End`. */
-  rule: 'I1' | 'I3' | 'I5' | 'I7' | 'I8' | 'I11' | 'I13' | 'Order' | 'Breach' | 'Pause' | 'Request' | 'End'
+  rule:
+    | 'I1'
+    | 'I3'
+    | 'I5'
+    | 'I7'
+    | 'I8'
+    | 'I11'
+    | 'I13'
+    | 'Order'
+    | 'Breach'
+    | 'Pause'
+    | 'Request'
+    | 'Latch'
+    | 'Capacity'
+    | 'End'
   what: string
 }
 
@@ -25,6 +39,8 @@ export function violationsOf(story: Story): Violation[] {
     ...approvedOnce(story),
     ...pausedStands(story),
     ...requestsOnce(story),
+    ...latched(story),
+    ...capacityFirst(story),
     ...rightEnd(story),
   ]
 }
@@ -141,34 +157,43 @@ function nothingLost(story: Story): Violation[] {
 
 /** A breach is final, and what is known to be bad is not tried again, until a person says so. */
 function neverAgain(story: Story): Violation[] {
-  const { versionOf } = story.app
-  return [...new Set(story.attempts.map(({ version }) => version))].flatMap((version) => {
-    let breach: number | undefined
-    let bad: number | undefined
-    let weight = 0
-    const found: Violation[] = []
-    for (const entry of story.seen) {
-      if (entry.kind === 'request' && entry.verb === 'retry') {
-        breach = undefined
-        bad = undefined
-      }
-      if (entry.kind === 'status') {
-        const { canary, analysis = [], knownBad = [] } = entry.status
-        const breached = analysis.some((sli) => sli.verdict === 'Breach')
-        if (canary && versionOf(canary) === version && breached) breach ??= entry.at
-        if (knownBad.some((mark) => versionOf(mark) === version) && !isRetried(story, entry.at)) bad ??= entry.at
-      }
-      if (entry.kind !== 'route') continue
-      const next = entry.weights[story.app.canary(version)] ?? 0
-      if (next < weight && entry.by?.startsWith('sluice-retreat.Breach')) breach ??= entry.at
-      if (next > weight && bad !== undefined)
-        found.push({ rule: 'I8', what: `at ${entry.at} ms ${weight} → ${next}, known bad since ${bad} ms` })
-      else if (next > weight && breach !== undefined)
-        found.push({ rule: 'Breach', what: `at ${entry.at} ms ${weight} → ${next}, in breach since ${breach} ms` })
-      weight = next
+  const { app } = story
+  const breach = new Map<string, number>()
+  const bad = new Map<string, number>()
+  const first = (since: Map<string, number>, version: string, at: number) => {
+    if (!since.has(version)) since.set(version, at)
+  }
+  /** The version in flight, as recorded before anything is done about it. */
+  let tried = story.attempts[0]?.version ?? ''
+  let weight = 0
+  const found: Violation[] = []
+  for (const entry of story.seen) {
+    if (entry.kind === 'request' && entry.verb === 'retry') {
+      breach.clear()
+      bad.clear()
     }
-    return found
-  })
+    if (entry.kind === 'status') {
+      const { canary, analysis = [], knownBad = [] } = entry.status
+      if (canary && app.versionOf(canary) !== tried) {
+        tried = app.versionOf(canary)
+        weight = 0
+      }
+      if (canary && analysis.some((sli) => sli.verdict === 'Breach')) first(breach, tried, entry.at)
+      if (!isRetried(story, entry.at)) for (const mark of knownBad) first(bad, app.versionOf(mark), entry.at)
+    }
+    if (entry.kind !== 'route') continue
+    const next = entry.weights[app.canary(tried)] ?? 0
+    if (next < weight && entry.by?.startsWith('sluice-retreat.Breach')) first(breach, tried, entry.at)
+    if (next > weight && bad.has(tried))
+      found.push({ rule: 'I8', what: `at ${entry.at} ms ${weight} → ${next}, known bad since ${bad.get(tried)} ms` })
+    else if (next > weight && breach.has(tried))
+      found.push({
+        rule: 'Breach',
+        what: `at ${entry.at} ms ${weight} → ${next}, in breach since ${breach.get(tried)} ms`,
+      })
+    weight = next
+  }
+  return found
 }
 
 /** A status that was written before the request was heard still has the mark. */
@@ -233,6 +258,30 @@ function requestsOnce(story: Story): Violation[] {
   })
 }
 
+/** No pod of the user's Deployment runs what has not passed. */
+function latched(story: Story): Violation[] {
+  const passed = new Set([story.app.first])
+  return story.seen.flatMap((entry): Violation[] => {
+    if (entry.kind === 'status' && entry.status.stable) passed.add(story.app.versionOf(entry.status.stable))
+    const own = entry.kind === 'pod' && entry.workload === 'my-app' && !entry.goes
+    return own && !passed.has(entry.version)
+      ? [{ rule: 'Latch', what: `at ${entry.at} ms ${entry.name} runs ${entry.version}, which has not passed` }]
+      : []
+  })
+}
+
+/** No pod of the canary is taken away while it has traffic. */
+function capacityFirst(story: Story): Violation[] {
+  let weight = 0
+  return story.seen.flatMap((entry): Violation[] => {
+    if (entry.kind === 'route') weight = entry.weights.canary ?? 0
+    const taken = entry.kind === 'pod' && entry.workload === 'my-app-canary' && entry.goes && weight > 0
+    return taken
+      ? [{ rule: 'Capacity', what: `at ${entry.at} ms ${entry.name} went with ${weight}% of the traffic` }]
+      : []
+  })
+}
+
 /** What became of the attempts, as status tells it, oldest first. */
 export function outcomesOf(status: Status['status']): Outcome['result'][] {
   return (status.history ?? []).map(({ result }) => result).reverse()
@@ -248,7 +297,7 @@ export function isTold(story: Pick<Story, 'attempts'>, outcomes: readonly Outcom
 
 /** The version that has everything in the end: the last one that was promoted, or the one of the beginning. */
 export function servingOf(story: Pick<Story, 'attempts' | 'app'>, outcomes: readonly Outcome['result'][]): string {
-  return story.attempts.findLast((_, i) => outcomes[i] === 'Promoted')?.version ?? story.app.stable
+  return story.attempts.findLast((_, i) => outcomes[i] === 'Promoted')?.version ?? story.app.first
 }
 
 const isBad = (result: Outcome['result'] | undefined) => result === 'RolledBack' || result === 'Aborted'
@@ -289,6 +338,7 @@ function rightEnd(story: Story): Violation[] {
     story.commits.flatMap((commit) => outcomeOf(commit) ?? []),
     told,
   )
+  wrong.push(...story.leftovers)
   for (const canary of canariesOf(story)) {
     const mine = attempts.filter(({ version }) => app.canary(version) === canary)
     const rises = raisesOf(story).flatMap((raise) => (raise.canary === canary ? [raise.to] : []))

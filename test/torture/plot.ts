@@ -36,7 +36,8 @@ export interface People {
 /** The manifests of an app, to be edited. */
 export interface Manifests {
   desire(version: string): void
-  weights(weights: Record<string, number>): void
+  /** The weight of a version that is tried; the rest is for what is stable. */
+  weight(version: string, percent: number): void
   holds(hold: string): void
 }
 
@@ -61,6 +62,7 @@ export const kinds = [
   'good',
   'gated',
   'reverted',
+  'restored',
   'clicked',
   'orphaned',
   'superseded',
@@ -106,6 +108,19 @@ export const plots: Record<Kind, Plot> = {
     async people(people) {
       await traffic(people)
       await people.push('v1 again', (files) => files.desire('v1'))
+    },
+  },
+  // The same, and the weights are put back by hand as well: people may do Sluice's work.
+  restored: {
+    versions: [well],
+    steps: steps(2),
+    attempts: [{ version: 'v2', ends: ['Reverted'] }],
+    async people(people) {
+      await traffic(people)
+      await people.push('v1 again, with all the traffic', (files) => {
+        files.desire('v1')
+        files.weight('v2', 0)
+      })
     },
   },
   // A newer version while the first one is on its way, together with other steps.
@@ -160,7 +175,7 @@ export const plots: Record<Kind, Plot> = {
     attempts: [promoted('v2', [10, 50, 50, 100])],
     async people(people) {
       await held(people, 2)
-      await people.push('less, please', (files) => files.weights({ v1: 80, v2: 20 }))
+      await people.push('less, please', (files) => files.weight('v2', 20))
       await people.until(({ paused }) => paused?.reason === 'GitConflict' && people.weight('v2') === 20)
       await people.hesitate(1_000)
       await people.request('resume')

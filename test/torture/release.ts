@@ -6,6 +6,7 @@ import type { KubeObject } from '../../src/kube/object.ts'
 import { systemRuntime as runtime } from '../../src/runtime.ts'
 import { refs, type Scene, type Stage } from '../scenario/stage.ts'
 import { subsetsApp } from './app.ts'
+import { deploymentApp } from './deployment-app.ts'
 import type { Fleet } from './fleet.ts'
 import { isTold, outcomesOf, servingOf, type Violation, violationsOf } from './invariants.ts'
 import { type Kind, type People, plots } from './plot.ts'
@@ -30,6 +31,10 @@ export interface Release {
   stop(): Promise<void>
 }
 
+/** Versions side by side, or one Deployment. */
+export type Mode = 'subsets' | 'deployment'
+
+const apps = { subsets: subsetsApp, deployment: deploymentApp }
 const APPROVER = 'user:dana'
 
 /** Sets up the scene, with v1 Healthy; the release has not begun. `random` decides when people do what they do. */
@@ -38,24 +43,24 @@ export async function prepareRelease(
   fleet: Pick<Fleet, 'slack' | 'urls' | 'killAll'>,
   namespace: string,
   kind: Kind,
-  random: () => number = Math.random,
+  { mode = 'subsets', random = Math.random }: { mode?: Mode; random?: () => number } = {},
 ): Promise<Release> {
   const { storage } = stage.sandbox.api
-  const { versions, steps, answers, attempts, people: act } = plots[kind]
-  const app = subsetsApp(['v1', ...versions.map(({ name }) => name)])
+  const { steps, answers, attempts, people: act } = plots[kind]
+  const app = apps[mode](plots[kind])
   const remote = join(stage.dir, `${namespace}.git`)
   const notes = takeNotes(storage, namespace, remote)
   const foreign: string[] = []
   const approval = { from: [APPROVER, SLACK_APPROVER], required: 1 }
+  const rollout = {
+    steps: steps.map((step, i) => (i + 1 === answers?.step ? { ...step, approval } : step)),
+    // Far from what a busy machine does to requests of a version that is well, and enough to convict one that fails.
+    analysis: { minRequests: 12, slis: [{ name: 'success-rate', successRate: { objective: 90 } }] },
+  }
   const scene = await stage.scene(namespace, {
     rate: 60,
-    versions: [{ name: 'v1' }, ...versions],
-    rollout: {
-      steps: steps.map((step, i) => (i + 1 === answers?.step ? { ...step, approval } : step)),
-      // Far from what a busy machine does to requests of a version that is well, and enough to convict one that fails.
-      analysis: { minRequests: 12, slis: [{ name: 'success-rate', successRate: { objective: 90 } }] },
-    },
     git: { interval: '2s' },
+    ...app.scene(namespace, rollout),
   })
 
   const over = new AbortController()
@@ -98,7 +103,7 @@ export async function prepareRelease(
       storage.patchMerge(refs.rollouts, key, { metadata: { annotations } }, { fieldManager: 'kubectl-annotate' })
       await until(() => scene.status().lastRequest?.id === id)
     },
-    repair: (version) => scene.behave(version, { 'error-rate': '0' }),
+    repair: (version) => app.repair(storage, namespace, version),
     hesitate: (ms) => pause(ms * random()),
   }
 
@@ -161,14 +166,16 @@ export async function prepareRelease(
       const status = scene.status()
       const { phase, git, step } = status
       const outcomes = outcomesOf(status)
-      const rest = app.rest(servingOf({ app, attempts }, outcomes))
+      const serving = servingOf({ app, attempts }, outcomes)
+      const rest = app.rest(serving)
       return (
         phase === 'Healthy' &&
         isTold({ attempts }, outcomes) &&
         git?.committed !== false &&
         (git?.pending ?? []).length === 0 &&
         step?.entering === undefined &&
-        Object.entries(rest).every(([subset, weight]) => scene.weight(subset) === weight)
+        Object.entries(rest).every(([subset, weight]) => scene.weight(subset) === weight) &&
+        app.leftovers(storage, namespace, serving).length === 0
       )
     },
     async judge() {
@@ -176,7 +183,7 @@ export async function prepareRelease(
         const { stdout } = await promisify(execFile)('git', ['-C', remote, 'show', `main:clusters/test/${file}`])
         return [file, stdout]
       }
-      const files = await Promise.all(['virtualservice-my-app.yaml', 'rollout-my-app.yaml'].map(read))
+      const files = await Promise.all(app.files.map(read))
       const story: Story = {
         namespace,
         app,
@@ -187,6 +194,7 @@ export async function prepareRelease(
         commits: await readCommits(remote),
         foreign,
         git: app.read(new Map(files)),
+        leftovers: app.leftovers(storage, namespace, servingOf({ app, attempts }, outcomesOf(scene.status()))),
       }
       return { violations: violationsOf(story), story }
     },

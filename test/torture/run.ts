@@ -5,7 +5,7 @@ import { openStage } from '../scenario/stage.ts'
 import { type Fleet, startFleet } from './fleet.ts'
 import type { Violation } from './invariants.ts'
 import type { Kind } from './plot.ts'
-import { prepareRelease, type Release } from './release.ts'
+import { type Mode, prepareRelease, type Release } from './release.ts'
 import { trapEveryLife, trapPush, trapWrite } from './trap.ts'
 import { deaths, disturb, troubles } from './trouble.ts'
 
@@ -13,7 +13,8 @@ import { deaths, disturb, troubles } from './trouble.ts'
 export interface RunOptions {
   seed: number
   controllers: number
-  kinds: readonly Kind[]
+  /** What is played, each in a namespace of its own. */
+  plays: readonly { kind: Kind; mode: Mode }[]
   /** How long things go wrong, from the moment the releases begin; then they may end in peace. */
   disturbMs: number
   /** After that they may take their time, as long as anything moves within this. */
@@ -34,7 +35,7 @@ const killings = ['Writes', 'EveryLife', 'Instants'] as const
 
 /** Plays the releases, and holds them to the invariants. Throws only when the sandbox itself fails. */
 export async function run(options: RunOptions): Promise<RunResult> {
-  const { seed, controllers, kinds, disturbMs, patienceMs } = options
+  const { seed, controllers, plays, disturbMs, patienceMs } = options
   const random = randomStream(seed, 'torture')
   const faults = new Map<string, number>()
   const stage = await openStage()
@@ -49,7 +50,9 @@ export async function run(options: RunOptions): Promise<RunResult> {
     const acting = await startFleet({ sandbox, dir, controllers, keepsWork: () => keep() < 0.7, onEvent })
     fleet = acting
     const whims = randomStream(seed, 'people')
-    const prepared = kinds.map((kind, i) => prepareRelease(stage, acting, `${kind}-${i}`, kind, whims))
+    const prepared = plays.map(({ kind, mode }, i) =>
+      prepareRelease(stage, acting, `${kind}-${i}`, kind, { mode, random: whims }),
+    )
     releases.push(...(await Promise.all(prepared)))
     const killing = killings[Math.floor(random() * killings.length)]
     const removes: (() => void)[] = []

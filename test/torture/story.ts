@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { RolloutStatus } from '../../src/api/status.ts'
+import { createPodRegister } from '../../src/cli/demo/pods.ts'
 import { parseWeights, type WrittenWeights } from '../../src/git/message.ts'
 import { parseTrailers, trailer } from '../../src/git/trailers.ts'
 import { fieldAt, listAt, textAt } from '../../src/kube/field.ts'
@@ -29,6 +30,8 @@ export type Seen =
   | { kind: 'status'; at: number; status: RolloutStatus; tip?: string }
   | { kind: 'approval'; at: number; name: string; step: number; state: string; decisions: number }
   | { kind: 'request'; at: number; verb: string; id: string }
+  /** A pod came into being, or began to go. */
+  | { kind: 'pod'; at: number; name: string; workload: string; version: string; goes: boolean }
   | { kind: 'trouble'; at: number; what: string }
 
 /** A commit of the branch, and what its trailers say. */
@@ -46,7 +49,7 @@ export interface CommitSeen {
 /** Everything about one rollout that can be seen from outside, and how it should have ended. */
 export interface Story {
   namespace: string
-  app: Pick<App, 'stable' | 'canary' | 'rest' | 'versionOf'>
+  app: Pick<App, 'first' | 'stable' | 'canary' | 'rest' | 'versionOf'>
   /** Weights of the steps. */
   steps: readonly number[]
   /** Steps that need an answer, by number. */
@@ -61,6 +64,8 @@ export interface Story {
   foreign: string[]
   /** What the manifests say at the end. */
   git: { weights: Record<string, number>; desired: string }
+  /** What is still there at the end, and should not be. */
+  leftovers: string[]
 }
 
 /** Takes notes until it is stopped. */
@@ -110,6 +115,19 @@ export function takeNotes(storage: Storage, namespace: string, remote: string): 
       })
     }),
   ]
+  const register = createPodRegister(storage, runtime, () => undefined, namespace)
+  const going = new Set<string>()
+  stops.push(
+    register.stop,
+    storage.subscribe(refs.pods, (type, object) => {
+      const { name, deletionTimestamp } = object.metadata
+      const goes = type === 'DELETED' || deletionTimestamp !== undefined
+      if (!present || object.metadata.namespace !== namespace || (goes ? going.has(name) : type !== 'ADDED')) return
+      if (goes) going.add(name)
+      const { workload, version } = register.of(object)
+      seen.push({ kind: 'pod', at: at(), name, workload, version, goes })
+    }),
+  )
   return {
     seen,
     trouble: (what) => void seen.push({ kind: 'trouble', at: at(), what }),
@@ -198,6 +216,8 @@ export function tell(story: Story): string {
         return `approval ${entry.name} step ${entry.step} ${entry.state}, ${entry.decisions} decisions`
       case 'request':
         return `request  ${entry.verb} ${entry.id}`
+      case 'pod':
+        return `pod      ${entry.name} of ${entry.workload}, ${entry.version}${entry.goes ? ', goes' : ''}`
       case 'trouble':
         return `trouble  ${entry.what}`
     }

@@ -4,11 +4,11 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { systemRuntime as runtime } from '../../src/runtime.ts'
 import { randomStream } from '../../src/sandbox/mesh/random.ts'
-import { type Kind, kinds } from './plot.ts'
-import { run } from './run.ts'
+import { kinds } from './plot.ts'
+import { type RunOptions, run } from './run.ts'
 
 /**
- * `npm run torture -- [--seed N] [--minutes M] [--controllers N]`: runs with rising seeds until the time is up. Exits with 1 when
+ * `npm run torture -- [--seed N] [--minutes M] [--controllers N] [--mode subsets|deployment]`: runs with rising seeds until the time is up. Exits with 1 when
  * an invariant was violated; the run's whole story is in the file that is named then. The seed decides what goes wrong and in which
  * order; processes and sockets keep their own time, so a seed repeats the kind of a run and not each of its instants.
  */
@@ -17,11 +17,15 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     minutes: { type: 'string', default: '5' },
     controllers: { type: 'string' },
+    mode: { type: 'string' },
   },
 })
 const first = numberOf('seed', 0)
 const endsAt = runtime.monotonic() + numberOf('minutes', 0) * 60_000
+const fixedMode = modeOf(values.mode)
 const fixed = values.controllers === undefined ? undefined : numberOf('controllers', 1)
+type Play = RunOptions['plays'][number]
+
 /** Releases side by side in one run. */
 const RELEASES = 5
 
@@ -37,7 +41,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => 
 for (let seed = first; seed === first || runtime.monotonic() < endsAt; seed++) {
   const controllers = fixed ?? 1 + (seed % 2)
   const chosen = choose(seed)
-  const result = await run({ seed, controllers, kinds: chosen, disturbMs: 20_000, patienceMs: 120_000 })
+  const result = await run({ seed, controllers, plays: chosen, disturbMs: 20_000, patienceMs: 120_000 })
   const killed = sum(result.kills)
   const disturbed = sum(result.faults)
   total.runs++
@@ -46,11 +50,11 @@ for (let seed = first; seed === first || runtime.monotonic() < endsAt; seed++) {
   total.faults += disturbed
   total.starts += result.starts
   total.violations += result.violations.length
-  for (const kind of chosen) add(releases, kind, 1)
+  for (const play of chosen) add(releases, nameOf(play), 1)
   for (const [name, count] of result.kills) add(kills, name, count)
   for (const [name, count] of result.faults) add(faults, name, count)
   say(
-    `seed ${seed}, ${controllers} controller${controllers > 1 ? 's' : ''}: ${killed} kills, ${disturbed} faults, ${result.violations.length} violations; ${chosen.join(', ')}`,
+    `seed ${seed}, ${controllers} controller${controllers > 1 ? 's' : ''}: ${killed} kills, ${disturbed} faults, ${result.violations.length} violations; ${chosen.map(nameOf).join(', ')}`,
   )
   if (result.violations.length === 0) continue
   for (const { namespace, violation } of result.violations) say(`  ${violation.rule} ${namespace}: ${violation.what}`)
@@ -72,11 +76,22 @@ function numberOf(name: 'seed' | 'minutes' | 'controllers', least: number): numb
   return value
 }
 
+function modeOf(text: string | undefined): Play['mode'] | undefined {
+  if (text === undefined || text === 'subsets' || text === 'deployment') return text
+  throw new RangeError(`--mode must be subsets or deployment, not "${text}"`)
+}
+
 /** Which releases a seed plays: no two alike, and all kinds as often in the long run. */
-function choose(seed: number): Kind[] {
+function choose(seed: number): Play[] {
   const random = randomStream(seed, 'kinds')
   const drawn = kinds.map((kind) => ({ kind, lot: random() })).sort((a, b) => a.lot - b.lot)
-  return drawn.slice(0, RELEASES).map(({ kind }) => kind)
+  return drawn
+    .slice(0, RELEASES)
+    .map(({ kind }) => ({ kind, mode: fixedMode ?? (random() < 0.5 ? 'subsets' : 'deployment') }))
+}
+
+function nameOf({ kind, mode }: Play): string {
+  return mode === 'subsets' ? kind : `${kind} of a Deployment`
 }
 
 function add(counts: Map<string, number>, name: string, count: number): void {
