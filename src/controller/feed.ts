@@ -11,6 +11,7 @@ export interface AnalysisFeed {
   forget(key: string): void
   /** What the last look said, as far as it is about this attempt and this step, and still fresh enough. */
   latest(key: string, request: AnalysisRequest, now: number): AnalysisObservation
+  /** Ends all looks for good; what is followed from now on is not looked at. */
   stop(): void
 }
 
@@ -32,6 +33,7 @@ export function createAnalysisFeed(options: {
 }): AnalysisFeed {
   const { analyst, runtime, onLook, onError } = options
   const followed = new Map<string, Followed>()
+  let stopped = false
 
   async function run(key: string, entry: Followed): Promise<void> {
     const { signal } = entry.controller
@@ -56,6 +58,8 @@ export function createAnalysisFeed(options: {
         known.request = request
         return
       }
+      // A reconcile that was under way at the stop must not keep the process alive.
+      if (stopped) return
       const entry: Followed = { request, controller: new AbortController() }
       followed.set(key, entry)
       run(key, entry).catch((error: unknown) => {
@@ -82,6 +86,7 @@ export function createAnalysisFeed(options: {
       }
     },
     stop() {
+      stopped = true
       for (const entry of followed.values()) entry.controller.abort()
       followed.clear()
     },
