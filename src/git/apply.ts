@@ -3,7 +3,7 @@ import { asKubeError } from '../kube/kube-error.ts'
 import type { KubeObject, ObjectKey, Resource } from '../kube/object.ts'
 import { preserveWeights } from '../traffic/preserve.ts'
 import type { Declared } from './declared.ts'
-import { applyHeld, isHeld } from './held-deployment.ts'
+import { applyHeld, applyLeft, isHeld, isLeft } from './held-deployment.ts'
 import { groupOf } from './locate.ts'
 import { allowsNamespace, type SourceRef } from './source-ref.ts'
 
@@ -51,7 +51,9 @@ export async function applyDeclared(
         const options = { fieldManager, impersonate, fieldValidation: validationOf(object) }
         const result = isHeld(resource, live)
           ? await applyHeld({ client, resource, key, body, live, options })
-          : await client.patch(resource, key, { type: 'apply', body, force: true }, options)
+          : isLeft(resource, live, body, fieldManager)
+            ? await applyLeft({ client, resource, key, body, live, options })
+            : await client.patch(resource, key, { type: 'apply', body, force: true }, options)
         const unchanged = live?.metadata.resourceVersion === result.metadata.resourceVersion
         return { state: unchanged ? 'unchanged' : 'changed', resource, key }
       } catch (error) {

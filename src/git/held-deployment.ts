@@ -10,6 +10,31 @@ export function isHeld({ group, plural }: Resource, live: KubeObject | undefined
   return group === 'apps' && plural === 'deployments' && live?.metadata.labels?.[names.rollout] !== undefined
 }
 
+/** On a Deployment that was paused together with a template from Git: the pause is ours, not the manifest's. */
+const HELD = 'sluice.dev/held'
+
+/**
+ * A Rollout that is gone has left this Deployment paused, with a template that was never tried. It stays so until somebody resumes it, or
+ * the manifest says something about the pause.
+ */
+export function isLeft(
+  { group, plural }: Resource,
+  live: KubeObject | undefined,
+  body: KubeObject,
+  manager: string,
+): live is KubeObject {
+  if (group !== 'apps' || plural !== 'deployments' || !live || !isMarked(live)) return false
+  return fieldAt(body, 'spec', 'paused') === undefined && keepsPaused(live, manager)
+}
+
+/** Applies a Deployment that was left paused, as it was left. Throws a KubeError; a conflict means that it has to be read again. */
+export async function applyLeft({ client, resource, key, body, live, options }: HeldQuestion): Promise<KubeObject> {
+  const { resourceVersion } = live.metadata
+  const held = withPaused(body, true)
+  const locked = { ...held, metadata: { ...held.metadata, resourceVersion } }
+  return client.patch(resource, key, { type: 'apply', body: locked, force: true }, options)
+}
+
 export interface HeldQuestion {
   client: KubeClient
   resource: Resource
@@ -34,7 +59,7 @@ export async function applyHeld({ client, resource, key, body, live, options }: 
     const locked = { ...object, metadata: { ...object.metadata, resourceVersion } }
     return client.patch(resource, key, { type: 'apply', body: locked, force: true }, { ...options, dryRun })
   }
-  const held = withPaused(body, keepsPaused(live, options.fieldManager))
+  const held = withPaused(isMarked(live) ? marked(body) : body, keepsPaused(live, options.fieldManager))
   if (isPaused(live) && !isGlassBroken(live) && !isGlassBroken(body)) return await apply(held, live)
   const preview = await apply(held, live, true)
   if (isGlassBroken(preview)) return await apply(body, live)
@@ -59,7 +84,15 @@ function keepsPaused(live: KubeObject, manager: string): boolean {
 function withPaused(body: KubeObject, paused: boolean): KubeObject {
   if (!isObject(body.spec)) return body
   const { paused: _declared, ...spec } = body.spec
-  return { ...body, spec: paused ? { ...spec, paused } : spec }
+  return paused ? { ...marked(body), spec: { ...spec, paused } } : { ...body, spec }
+}
+
+function marked(body: KubeObject): KubeObject {
+  return { ...body, metadata: { ...body.metadata, annotations: { ...body.metadata.annotations, [HELD]: 'true' } } }
+}
+
+function isMarked({ metadata }: KubeObject): boolean {
+  return metadata.annotations?.[HELD] !== undefined
 }
 
 function isPaused(object: KubeObject): boolean {

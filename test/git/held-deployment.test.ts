@@ -158,6 +158,19 @@ describe.each([
     expect(summary(live())).toBe('app:3 paused')
   })
 
+  test('stays as a Rollout left it when that is gone, until somebody resumes it', async () => {
+    await apply(manifest('app:2'))
+    merge({ metadata: { labels: { 'sluice.dev/rollout': null } } })
+    await apply(manifest('app:2'))
+    await apply(manifest('app:3'))
+    expect(summary(live())).toBe('app:3 paused')
+    merge({ spec: { paused: null } }, 'dana')
+    await apply(manifest('app:4'))
+    expect(summary(live())).toBe('app:4 rolls')
+    expect(live().metadata.annotations ?? {}).toEqual({})
+    expect(pauseOwners(live())).toEqual([])
+  })
+
   test('a Deployment that no Rollout holds is applied as it is declared', async () => {
     merge({ metadata: { labels: { 'sluice.dev/rollout': null } } })
     await apply(manifest('app:2'))
