@@ -7,6 +7,7 @@ import { breach } from './breach.ts'
 import { submitOwed } from './commits.ts'
 import { conditionsOf } from './conditions.ts'
 import { deadline, untilDeadline } from './deployment/capacity.ts'
+import { untilConfigRead } from './deployment/configuration.ts'
 import { bypass, latch } from './deployment/latch.ts'
 import { promotion, restoring } from './deployment/promotion.ts'
 import { tend } from './deployment/tend.ts'
@@ -88,9 +89,12 @@ function decide(turn: Turn): Decision {
 
 function conclude(turn: Turn, recorded: RolloutStatus, decision: Decision): Plan {
   const { status, o } = turn
-  const tending = tend(turn)
+  const tending = tend(turn, recorded)
   if (!o.rollout.deleting || status.git?.pending?.length) submitOwed(turn)
   const fallback = { ...(decision.fallback ?? recorded), message: decision.message }
+  // Also a first look that fails is one that people and engines can read.
+  fallback.phase ??= 'Pending'
+  fallback.conditions ??= conditionsOf(turn, { phase: fallback.phase, message: decision.message })
   status.conditions = conditionsOf(turn, decision)
   status.phase = decision.phase
   status.message = decision.message
@@ -104,6 +108,7 @@ function conclude(turn: Turn, recorded: RolloutStatus, decision: Decision): Plan
     decision.requeueAfterMs,
     tending,
     untilDeadline(turn),
+    untilConfigRead(turn),
     measuring ? parseDuration(turn.spec.analysis.interval) : undefined,
     status.unreadySince ? 1_000 : undefined,
   ]

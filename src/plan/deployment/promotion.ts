@@ -2,8 +2,8 @@ import type { RevisionRecord } from '../../api/status.ts'
 import { sentence } from '../../errors.ts'
 import { evidenceLines, owe } from '../commits.ts'
 import { endFlight, record } from '../retreat.ts'
+import { sameContent } from '../revision.ts'
 import {
-  carriesTraffic,
   type Decision,
   event,
   flightPair,
@@ -14,7 +14,7 @@ import {
   stableIsGone,
   type Turn,
 } from '../turn.ts'
-import { hasPodsOf, progress, recorded, seenDeployment, templateIs } from './state.ts'
+import { hasPodsOf, progress, recorded, rolls, seenDeployment, templateIs } from './state.ts'
 
 /** The last step has passed: the tried revision is stable, and the user's Deployment is to take it over while the canary carries the traffic. */
 export function beginPromotion(turn: Turn): Decision {
@@ -49,9 +49,13 @@ export const promotion: Rule = (turn) => {
     return { phase: 'Promoting', reason: 'Waiting', message: `traffic stays with ${canary.revision}: ${why}` }
   }
   const untouched = templateIs(turn, canary)
-  if (untouched && d.paused) {
+  if (untouched && (d.paused || !rolls(turn, d, canary))) {
+    const waits = d.configuration?.waits
+    if (waits !== undefined)
+      return { phase: 'Promoting', reason: 'Waiting', message: `traffic stays with ${canary.revision}: ${waits}` }
     const told = under.resumedAt !== undefined
-    if (told) turn.effects.push({ kind: 'resume', resourceVersion: d.resourceVersion })
+    const config = canary.config ? { config: canary.config.hash } : {}
+    if (told) turn.effects.push({ kind: 'resume', resourceVersion: d.resourceVersion, ...config })
     under.resumedAt ??= iso(now)
     return {
       phase: 'Promoting',
@@ -60,9 +64,11 @@ export const promotion: Rule = (turn) => {
       requeueAfterMs: told ? 1_000 : 0,
     }
   }
-  const there = untouched ? d.settled : d.ready >= d.replicas
+  // What comes next is latched, or is configuration: that lets the roll go on to its end.
+  const rolling = d.configuration !== undefined && !d.paused && !d.configuration.rolled
+  const there = untouched ? d.settled : d.ready >= d.replicas && !rolling
   if (!there || stableIsGone(turn)) {
-    const waiting = untouched ? '' : `; ${o.workload.desired.revision} is latched and comes after that`
+    const waiting = untouched ? '' : `; ${o.workload.desired.revision} ${d.paused ? 'is latched and ' : ''}comes after that`
     return {
       phase: 'Promoting',
       reason: d.stuck ? 'RollStuck' : 'Promoting',
@@ -78,7 +84,7 @@ function giveBack(turn: Turn, previous: RevisionRecord): Decision {
   const { canary } = status
   const pair = flightPair(turn)
   if (!canary) throw new Error('nothing was promoted')
-  if (!pair && carriesTraffic(turn)) {
+  if (!pair) {
     const problem = o.traffic.problem ?? (o.traffic.recorded?.ok === false ? o.traffic.recorded.problem : undefined)
     const why = problem ? sentence(problem) : 'the route cannot be read'
     return {
@@ -111,9 +117,9 @@ function giveBack(turn: Turn, previous: RevisionRecord): Decision {
   })
   endFlight(status)
   status.step = { index: 0, weight: 0, since: iso(now) }
-  event(turn, 'Normal', 'Promoted', `${message}; traffic is back from ${percent(pair?.weight ?? 0)} on the stable pods`)
+  event(turn, 'Normal', 'Promoted', `${message}; traffic is back from ${percent(pair.weight)} on the stable pods`)
   turn.effects.push({ kind: 'notify', topic: 'promoted', message })
-  if (pair && (pair.weight > 0 || pair.uneven)) {
+  if (pair.weight > 0 || pair.uneven) {
     lowerWeight(turn, pair, 0, 'Promoted')
     status.step.over = pair.resourceVersion
   }
@@ -163,10 +169,10 @@ export function watchRoll(turn: Turn): void {
     delete state.restoring
   }
   if (!d) return
-  if (state.promotion && !d.paused && templateIs(turn, turn.status.canary)) state.promotion.resumedAt ??= iso(turn.now)
+  if (state.promotion && !d.paused && rolls(turn, d, turn.status.canary)) state.promotion.resumedAt ??= iso(turn.now)
   const [only, ...others] = d.running
   const home = state.restoring
-  if (home && others.length === 0 && (only === undefined ? d.replicas === 0 : only.hash === home.hash)) {
+  if (home && others.length === 0 && (only === undefined ? d.replicas === 0 : sameContent(only, home))) {
     delete state.restoring
     event(turn, 'Normal', 'Restored', `Deployment ${d.name} runs ${home.revision} again`)
   }

@@ -1,38 +1,39 @@
 import { parseDuration } from '../../api/duration.ts'
+import type { RolloutStatus } from '../../api/status.ts'
 import type { DeploymentObservation } from '../observation.ts'
 import { desiredNow, epoch, iso, lowerWeight, stableIsGone, type Turn } from '../turn.ts'
-import { declared, hasPodsOf, recorded, seenDeployment, templateIs } from './state.ts'
+import { declared, hasPodsOf, recorded, rolls, seenDeployment, templateIs } from './state.ts'
 
 /**
  * What the Deployment and the canary pods need, whatever rule has spoken: said anew at every look until it is seen to be done. Never
- * takes pods from under traffic. Returns when to look again, in milliseconds.
+ * takes pods from under traffic. Returns when to look again, in milliseconds; `before` is the status as it was recorded before this look.
  */
-export function tend(turn: Turn): number | undefined {
+export function tend(turn: Turn, before: RolloutStatus): number | undefined {
   const d = seenDeployment(turn)
   const spec = declared(turn)
   const { status, o } = turn
   if (!spec || !status.stable || (turn.spec.suspend && !o.rollout.deleting)) return undefined
-  if (o.rollout.deleting) return farewell(turn, d)
+  if (o.rollout.deleting) return farewell(turn, d, before)
   if (!d) return undefined
-  restore(turn, d)
+  restore(turn, d, before)
   autoscaler(turn, d)
   const again = canaryPods(turn, d)
   adopt(turn, d)
   resume(turn, d)
-  return again
+  return status.deployment?.restoring && !before.deployment?.restoring ? 0 : again
 }
 
 /**
  * The Rollout goes, and nobody comes after it: the finalizer is let go of last. With the Deployment gone nobody sees the canary's pods:
  * they are taken along unseen, unless they may have traffic.
  */
-function farewell(turn: Turn, d: DeploymentObservation | undefined): number | undefined {
+function farewell(turn: Turn, d: DeploymentObservation | undefined, before: RolloutStatus): number | undefined {
   const { effects, status } = turn
   const last = effects.findIndex((effect) => effect.kind === 'removeFinalizer')
   const [goes] = last < 0 ? [] : effects.splice(last, 1)
   let again: number | undefined
   if (d) {
-    restore(turn, d)
+    restore(turn, d, before)
     autoscaler(turn, d)
     again = status.canary ? undefined : canaryPods(turn, d)
     release(turn, d)
@@ -58,12 +59,16 @@ function resume(turn: Turn, d: DeploymentObservation): void {
   if (d.running.length > 0 && !hasPodsOf(d, stable)) return
   // With `latch: Pause` it is paused all the time; only a restart is something to let go.
   if (declared(turn)?.latch === 'Pause' && (d.settled || d.replicas === 0)) return
-  turn.effects.push({ kind: 'resume', resourceVersion: d.resourceVersion })
+  const { keeps, carried } = d.configuration ?? {}
+  const config = keeps === undefined || keeps === carried ? {} : { config: keeps }
+  turn.effects.push({ kind: 'resume', resourceVersion: d.resourceVersion, ...config })
 }
 
-function restore(turn: Turn, d: DeploymentObservation): void {
+/** Only once that is written down: a template that is back before anybody knows why would be taken for a person's revert. */
+function restore(turn: Turn, d: DeploymentObservation, before: RolloutStatus): void {
   const home = turn.status.deployment?.restoring
-  if (home && (d.paused || !templateIs(turn, home))) turn.effects.push({ kind: 'restoreTemplate', to: home })
+  if (!home || !before.deployment?.restoring) return
+  if (d.paused || !rolls(turn, d, home)) turn.effects.push({ kind: 'restoreTemplate', to: home })
 }
 
 /** While a rollout is in flight stable keeps the pods it had at the start, so that a retreat finds room. */

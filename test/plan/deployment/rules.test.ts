@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { plan } from '../../../src/plan/plan.ts'
 import { create, tick, write } from './cluster.ts'
 import { adopted, asked, at, deploymentOf, expectQuiet, rolling, runs, until } from './stage.ts'
 import { DeploymentWorld, version } from './world.ts'
@@ -398,6 +399,26 @@ describe('promotion', () => {
     expect(world.status).toMatchObject({ phase: 'Healthy', stable: { name: 'v1' }, knownBad: [{ name: 'v2' }] })
     expect(world.status.stable?.tested).not.toBe(false)
     expectQuiet(world)
+  })
+
+  test('a controller that dies in the middle of a slow rollback does not take its own work for a revert', () => {
+    for (let i = 1; i <= 8; i++) {
+      const world = rolling()
+      let died = false
+      world.mishap = () => {
+        if (died || !world.breaching.has('v2')) return {}
+        died = plan(world.status, world.observe(), world.now).effects[0]?.kind === 'setWeight'
+        return died ? { crashAfter: i } : {}
+      }
+      world.breaching.add('v2')
+      world.wait(10 * minute)
+      expect(
+        world.status.history?.map((h) => h.result),
+        `killed before effect ${i}`,
+      ).toEqual(['RolledBack'])
+      expect(runs(world)).toEqual(['v1'])
+      expect(world.gitTemplate.tag).toBe('v1')
+    }
   })
 
   test('a slow rollback needs no Git', () => {

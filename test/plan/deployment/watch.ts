@@ -56,12 +56,13 @@ export function watch(world: DeploymentWorld): { after(): void; end(): void } {
 
   /** Traffic returns to a Deployment that can take it, of versions that were tried. */
   function givenBack(): void {
-    const { cluster, status } = world
+    const { cluster } = world
     const d = cluster.deployment
     if (world.seen || !d) return
     expect(readyPods(d, isReady(cluster)), 'traffic returns to enough pods').toBeGreaterThanOrEqual(d.replicas)
-    const tried = [status.stable?.hash, status.deployment?.promotion?.previous.hash]
-    for (const { hash } of runningIn(cluster, d)) expect(tried, 'of versions that were tried').toContain(hash)
+    const excused = Object.keys(cluster.excused).map(contentHash)
+    for (const { hash } of runningIn(cluster, d))
+      expect([...passed, ...excused], 'of versions that were tried').toContain(hash)
   }
 
   /** Nobody is told of anything else than what runs. */
@@ -133,8 +134,10 @@ export function watch(world: DeploymentWorld): { after(): void; end(): void } {
       )
       if (!d || !status.stable) throw new Error('nothing is stable')
       const running = runningIn(cluster, d).map((r) => r.hash)
-      expect(running, 'the Deployment runs stable, and nothing else').toEqual([status.stable.hash])
       const same = hashOf(d.template) === status.stable.hash
+      // A template that is latched in the middle of a roll, and turns out to be bad, leaves the mix until Git has another.
+      if (!same) expect(running, 'the Deployment runs stable').toContain(status.stable.hash)
+      else expect(running, 'the Deployment runs stable, and nothing else').toEqual([status.stable.hash])
       if (same && world.spec.workload.deployment?.latch === 'Admission')
         expect(d.paused, 'what is stable is not held back').toBe(false)
       if (same) expect(status.phase).toBe('Healthy')
@@ -150,7 +153,7 @@ export function watch(world: DeploymentWorld): { after(): void; end(): void } {
 /** What must be true of everything that Sluice does to Deployments. */
 function hands(world: DeploymentWorld, effect: Effect, seen: Observation, before: RolloutStatus): void {
   const { cluster } = world
-  expect(world.spec.suspend && !world.deleting, 'hands off while suspended').toBe(false)
+  expect(world.spec.suspend && !world.specProblem && !world.deleting, 'hands off while suspended').toBe(false)
   const stale = world.cached !== undefined || world.problem !== undefined
   const { stable, canary, deployment } = before
   const d = seen.workload.deployment
@@ -209,6 +212,8 @@ function quiet(world: DeploymentWorld): void {
     if (world.person) world.personWrites(world.person.canary, world.ours[world.person.canary] ?? 0)
     world.approve()
     if (world.status.paused) world.ask('resume', {})
+    const others = world.writer !== undefined && !world.writer.manager.startsWith('sluice')
+    if (!world.status.canary && others && world.points.canary) world.write('canary', 0, 'people')
     world.wait(60_000, () => world.gone || Object.values(world.approvals).some((a) => a.state === 'Pending'))
     if (left() && i > 0) return
   }
