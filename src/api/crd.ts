@@ -66,7 +66,12 @@ export function crdOf(kind: Kind): JsonObject {
     metadata: { type: 'object' },
     spec: structuralSchema(kind.spec),
   }
-  if (kind.status) properties.status = structuralSchema(kind.status)
+  if (kind.status) {
+    const status = structuralSchema(kind.status)
+    // Before anybody has looked at it, an object is not current: kstatus reads that from a generation that was never observed.
+    if ('observedGeneration' in Object(status.properties)) status.default = { observedGeneration: -1 }
+    properties.status = status
+  }
   return {
     apiVersion: 'apiextensions.k8s.io/v1',
     kind: 'CustomResourceDefinition',

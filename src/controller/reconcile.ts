@@ -45,7 +45,7 @@ export async function reconcile(c: Context, key: string): Promise<Again> {
   if (outcome === 'NotWritten') return { afterMs: failed?.retryMs ?? 0, urgent: true }
   if (outcome === 'Gone') return forget(c, key)
   if (outcome === 'Lost') return { afterMs: 0 }
-  report(c, ref, recorded, status, decided, failed)
+  report(c, ref, recorded, status, decided, failed, spec)
 
   const unsettledMs = failed ? undefined : await settle(c, { rollout, ref, spec, decided })
   const request = spec && decided.measuring ? analysisRequest(rollout, spec, status) : undefined

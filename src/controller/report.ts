@@ -1,3 +1,4 @@
+import type { RolloutSpec, Sli } from '../api/rollout.ts'
 import type { RolloutStatus } from '../api/status.ts'
 import type { Problem } from '../errors.ts'
 import type { Effect, Plan } from '../plan/effects.ts'
@@ -11,11 +12,13 @@ export function report(
   after: RolloutStatus,
   decided: Plan,
   failed: { effect: Effect; problem: Problem } | undefined,
+  spec: RolloutSpec | undefined,
 ): void {
   c.metrics.rollout(ref.key, {
     phase: after.phase ?? 'Pending',
     weight: after.step?.weight ?? 0,
     step: after.step?.index ?? 0,
+    pending: after.git?.pending?.filter((entry) => !entry.void).length ?? 0,
   })
   if (failed) c.metrics.reconcileError('transient')
   if (after.lastOutcome && after.lastOutcome.at !== before.lastOutcome?.at) {
@@ -26,11 +29,13 @@ export function report(
   }
   for (const sli of after.analysis ?? []) {
     const was = before.analysis?.find((s) => s.name === sli.name)
-    if (was?.verdict !== sli.verdict)
-      c.log.info(
-        { rollout: ref.key, sli: sli.name, verdict: sli.verdict, observed: sli.observed, was: was?.verdict },
-        'verdict changed',
-      )
+    if (was?.verdict === sli.verdict) continue
+    const declared = spec?.analysis.slis.find((s) => s.name === sli.name)
+    if (declared) c.metrics.verdict(sli.verdict, kindOf(declared))
+    c.log.info(
+      { rollout: ref.key, sli: sli.name, verdict: sli.verdict, observed: sli.observed, was: was?.verdict },
+      'verdict changed',
+    )
   }
   if (before.phase !== after.phase) {
     c.log.info({ rollout: ref.key, phase: after.phase, was: before.phase, detail: after.message }, 'phase changed')
@@ -39,4 +44,8 @@ export function report(
     { rollout: ref.key, effects: decided.effects.map((e) => e.kind), requeueAfterMs: decided.requeueAfterMs },
     'reconciled',
   )
+}
+
+function kindOf(sli: Sli): 'successRate' | 'latency' | 'query' {
+  return sli.successRate ? 'successRate' : sli.latency ? 'latency' : 'query'
 }

@@ -109,7 +109,13 @@ export function createSources(options: SourcesOptions): Sources {
     start(cluster) {
       if (running) return
       const branches = createBranches({ workDir: join(workDir, 'repositories'), runtime, inherit: gitEnv })
-      const recorder = createGitRecorder({ branches, runtime, identity: { cluster, takeOver }, onError })
+      const recorder = createGitRecorder({
+        branches,
+        runtime,
+        identity: { cluster, takeOver },
+        onError,
+        onAttempt: (result) => metrics.gitPush(result),
+      })
       const sources = createGitSources({
         client,
         branches,
@@ -123,7 +129,6 @@ export function createSources(options: SourcesOptions): Sources {
       })
       recorder.onChange(onChange)
       recorder.onPush((source, commit, at) => {
-        metrics.gitPush('ok')
         sources.pushed(source, commit, at)
       })
       running = { recorder, sources }

@@ -12,7 +12,7 @@ import type { Identity, Job } from './operation.ts'
 import type { RolloutRef } from './owned.ts'
 import { branchKey, type SourceRef } from './source-ref.ts'
 import { type View, viewOf } from './view.ts'
-import { createWriter, type Writer } from './writer.ts'
+import { createWriter, type PushAttempt, type Writer } from './writer.ts'
 
 export type { Operation, RolloutRef }
 
@@ -46,6 +46,8 @@ export interface GitRecorderOptions {
   /** Milliseconds after which a refused operation that is still wanted is tried again. Default 10 minutes. */
   refusedRetryMs?: number
   onError?: (error: unknown) => void
+  /** Every attempt to push, for metrics. */
+  onAttempt?: (result: PushAttempt) => void
 }
 
 interface Entry {
@@ -68,7 +70,7 @@ interface Settled {
 const looksAtOnce = 2
 
 export function createGitRecorder(options: GitRecorderOptions): GitRecorder {
-  const { branches, runtime, identity, refusedRetryMs = 600_000, onError } = options
+  const { branches, runtime, identity, refusedRetryMs = 600_000, onError, onAttempt } = options
   const entries = new Map<string, Entry>()
   const writers = new Map<string, Writer>()
   const watched = new Map<Branch, () => void>()
@@ -141,6 +143,7 @@ export function createGitRecorder(options: GitRecorderOptions): GitRecorder {
       identity,
       signal,
       onResult: settle,
+      ...(onAttempt ? { onAttempt } : {}),
       onPush: (sha, jobs) => {
         for (const listener of pushed) listener(jobs[0]!.source, sha, runtime.now())
       },

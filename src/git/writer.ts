@@ -7,6 +7,9 @@ import type { Draft } from './commit.ts'
 import { type Identity, type Job, type Prepared, prepare } from './operation.ts'
 import type { PushResult } from './repository.ts'
 
+/** What came of an attempt to write to the remote. */
+export type PushAttempt = 'ok' | 'lost-race' | 'refused' | 'unreachable' | 'error'
+
 export interface WriterOptions {
   branch: Branch
   runtime: Runtime
@@ -15,6 +18,8 @@ export interface WriterOptions {
   onResult: (job: Job, result: CommitResult) => void
   /** Called after a push, with the commit that is the tip now. */
   onPush?: (sha: string, jobs: Job[]) => void
+  /** Called after every attempt to push, or to read the branch before, with what came of it. */
+  onAttempt?: (result: PushAttempt) => void
   signal: AbortSignal
 }
 
@@ -40,7 +45,7 @@ const race = { initialMs: 20, maxMs: 2_000, jitter: 3 }
 const batchLimit = 100
 
 export function createWriter(options: WriterOptions): Writer {
-  const { branch, runtime, identity, onResult, onPush, signal } = options
+  const { branch, runtime, identity, onResult, onPush, onAttempt, signal } = options
   const queue = new Map<string, Job>()
   const outages = createBackoff(outage, runtime.random)
   const races = createBackoff(race, runtime.random)
@@ -92,7 +97,10 @@ export function createWriter(options: WriterOptions): Writer {
     const [, first] = jobs[0]!
     const fetched = await branch.refresh(first.source.credentials)
     if (signal.aborted) return
-    if (!fetched.ok) return await waitOut(jobs, sentence(fetched.problem), outages)
+    if (!fetched.ok) {
+      onAttempt?.('unreachable')
+      return await waitOut(jobs, sentence(fetched.problem), outages)
+    }
     const planned = await plan(jobs)
     for (const { id, job, result } of planned.settled) settle(id, job, result)
     if (planned.commits.length === 0) return done()
@@ -103,6 +111,7 @@ export function createWriter(options: WriterOptions): Writer {
     )
     const pushed = await branch.repository.push(shas.at(-1)!, branch.name, first.source.credentials)
     if (signal.aborted) return
+    onAttempt?.(pushed.ok ? 'ok' : attemptOf(pushed))
     if (pushed.ok) {
       await branch.advance(shas.at(-1)!)
       const at = runtime.now()
@@ -179,6 +188,12 @@ export function createWriter(options: WriterOptions): Writer {
       while (running) await running
     },
   }
+}
+
+function attemptOf({ failure }: PushResult & { ok: false }): PushAttempt {
+  if (failure.kind === 'lostRace') return 'lost-race'
+  if (failure.kind !== 'problem') return 'error'
+  return failure.transient ? 'unreachable' : 'refused'
 }
 
 function sameSource(a: Job, b: Job): boolean {

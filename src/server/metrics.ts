@@ -9,6 +9,8 @@ export interface RolloutGauges {
   weight: number
   /** Number of the step; 0 before the first. */
   step: number
+  /** Commits that are not in Git yet. */
+  pending: number
 }
 
 /**
@@ -20,6 +22,7 @@ export interface Metrics {
   rollout(key: string, gauges: RolloutGauges): void
   /** Removes every series of a Rollout that is gone. */
   forgetRollout(key: string): void
+  /** Counted when it is another than before. */
   verdict(verdict: SliStatus['verdict'], kind: 'successRate' | 'latency' | 'query'): void
   /** `reason` as in status.lastOutcome.reason. */
   rollback(reason: string): void
@@ -30,8 +33,6 @@ export interface Metrics {
   /** From the moment a key was due to the start of its reconcile. */
   queueLatency(ms: number): void
   gitPush(result: 'ok' | 'lost-race' | 'refused' | 'unreachable' | 'error'): void
-  /** Commits that are not in Git yet, over all Rollouts. */
-  gitPending(count: number): void
   /** `status`: HTTP status, or 0 when no answer arrived. */
   kubeRequest(verb: string, status: number): void
   prometheusQuery(result: 'ok' | 'empty' | 'refused' | 'unreachable' | 'error'): void
@@ -115,6 +116,7 @@ export function createMetrics(options: { process?: boolean } = {}): Metrics {
         countPhase(gauges.phase, 1)
       }
       byKey.set(key, gauges)
+      pending.inc(gauges.pending - (before?.pending ?? 0))
       weight.set(labelsOf(key), gauges.weight)
       step.set(labelsOf(key), gauges.step)
     },
@@ -123,6 +125,7 @@ export function createMetrics(options: { process?: boolean } = {}): Metrics {
       if (!before) return
       byKey.delete(key)
       countPhase(before.phase, -1)
+      pending.dec(before.pending)
       weight.remove(labelsOf(key))
       step.remove(labelsOf(key))
     },
@@ -134,7 +137,6 @@ export function createMetrics(options: { process?: boolean } = {}): Metrics {
     queueDepth: (keys) => depth.set(keys),
     queueLatency: (ms) => latency.observe(ms / 1000),
     gitPush: (result) => pushes.inc({ result }),
-    gitPending: (count) => pending.set(count),
     kubeRequest(verb, status) {
       const known = kubeVerbs.find((name) => name === verb.toLowerCase()) ?? 'Other'
       requests.inc({ verb: known, code: codeClass(status) })

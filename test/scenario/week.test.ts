@@ -63,7 +63,7 @@ test('a week of looks at Rollouts that come and go leaves neither memory nor ser
     runtime,
     onLook: (key) => {
       looks++
-      metrics.rollout(key, { phase: 'Progressing', weight: 10, step: 1 })
+      metrics.rollout(key, { phase: 'Progressing', weight: 10, step: 1, pending: 0 })
       metrics.verdict('Undecided', 'successRate')
     },
     onError: (_, error) => {
@@ -97,7 +97,7 @@ test('a week of looks at Rollouts that come and go leaves neither memory nor ser
       for (const { key, request } of rollouts) {
         counted += feed.latest(key, request, runtime.now()).slis[0]?.good ?? 0
         feed.forget(key)
-        metrics.rollout(key, { phase: 'Healthy', weight: 0, step: 0 })
+        metrics.rollout(key, { phase: 'Healthy', weight: 0, step: 0, pending: 0 })
         metrics.outcome('Promoted')
         // And then it is deleted.
         if (at % 30 >= 26) metrics.forgetRollout(key)

@@ -14,9 +14,9 @@ async function samples(metrics: Metrics): Promise<Map<string, number>> {
 describe('Rollouts', () => {
   test('are counted by phase and shown with weight and step', async () => {
     const metrics = createMetrics()
-    metrics.rollout('shop/checkout', { phase: 'Progressing', weight: 10, step: 1 })
-    metrics.rollout('shop/cart', { phase: 'Healthy', weight: 0, step: 0 })
-    metrics.rollout('shop/checkout', { phase: 'RolledBack', weight: 0, step: 0 })
+    metrics.rollout('shop/checkout', { phase: 'Progressing', weight: 10, step: 1, pending: 0 })
+    metrics.rollout('shop/cart', { phase: 'Healthy', weight: 0, step: 0, pending: 0 })
+    metrics.rollout('shop/checkout', { phase: 'RolledBack', weight: 0, step: 0, pending: 0 })
     const seen = await samples(metrics)
     expect(seen.get('sluice_rollouts{phase="RolledBack"}')).toBe(1)
     expect(seen.get('sluice_rollouts{phase="Progressing"}')).toBe(0)
@@ -26,7 +26,7 @@ describe('Rollouts', () => {
 
   test('that are gone leave no series with their name', async () => {
     const metrics = createMetrics()
-    for (let i = 0; i < 200; i++) metrics.rollout(`shop/app-${i}`, { phase: 'Healthy', weight: 0, step: 0 })
+    for (let i = 0; i < 200; i++) metrics.rollout(`shop/app-${i}`, { phase: 'Healthy', weight: 0, step: 0, pending: 0 })
     for (let i = 0; i < 200; i++) metrics.forgetRollout(`shop/app-${i}`)
     metrics.forgetRollout('shop/app-1')
     metrics.forgetRollout('shop/never-seen')
@@ -48,7 +48,7 @@ describe('Rollouts', () => {
             metrics.forgetRollout(key)
             there.delete(key)
           } else {
-            metrics.rollout(key, { phase: to, weight: id, step: 1 })
+            metrics.rollout(key, { phase: to, weight: id, step: 1, pending: 0 })
             there.set(key, to)
           }
         }
@@ -106,7 +106,7 @@ test('everything else is counted under its name', async () => {
   metrics.reconcileError('transient')
   metrics.queueDepth(3)
   metrics.gitPush('lost-race')
-  metrics.gitPending(2)
+  metrics.rollout('shop/pending', { phase: 'Progressing', weight: 10, step: 1, pending: 2 })
   metrics.prometheusQuery('empty')
   metrics.leader(true)
   metrics.approvalDecision('slack', 'Recorded')
