@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { environment } from '../../src/config.ts'
@@ -24,6 +25,14 @@ export async function startControllerProcess(options: {
   /** Options of Node itself. */
   node?: readonly string[]
 }): Promise<ControllerProcess> {
+  const env = {
+    PATH: environment().PATH,
+    HOME: options.workDir,
+    NODE_COMPILE_CACHE: join(options.workDir, 'compiled'),
+  }
+  // The image is built with what Node compiled; see deploy/Dockerfile.
+  const compiled = spawn(process.execPath, [MAIN, 'controller', '--kubeconfig', '/dev/null'], { stdio: 'ignore', env })
+  await once(compiled, 'exit')
   const started = performance.now()
   const child = spawn(
     process.execPath,
@@ -36,7 +45,7 @@ export async function startControllerProcess(options: {
       ...['--listen', '127.0.0.1:0'],
       ...['--work-dir', options.workDir],
     ],
-    { stdio: ['ignore', 'ignore', 'pipe'], env: { PATH: environment().PATH, HOME: options.workDir } },
+    { stdio: ['ignore', 'ignore', 'pipe'], env },
   )
   // A bench that is interrupted takes its controller along.
   const kill = () => void child.kill('SIGKILL')

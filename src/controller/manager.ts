@@ -182,6 +182,8 @@ export async function startController(config: ControllerConfig, parts: Controlle
     working = Promise.resolve()
     queue.run({
       workers: config.workers,
+      // Routine keys hold their places while they wait for their turn: many retreats at one moment must not share one place (I2).
+      urgentWorkers: config.workers,
       handler: async (key, urgent) => {
         if (!urgent) await pacer.turn()
         if (!context.isLeader()) return undefined
