@@ -1,13 +1,14 @@
 import type { RevisionRecord, RolloutStatus } from '../api/status.ts'
 import { errors, sentence } from '../errors.ts'
 import { owe, writesGit } from './commits.ts'
+import { isConfigOnly } from './deployment/configuration.ts'
 import { unlatched } from './deployment/latch.ts'
 import { recorded, seenDeployment } from './deployment/state.ts'
 import { destinationOf } from './destinations.ts'
 import type { DeploymentObservation, PairObservation, RevisionObservation } from './observation.ts'
 import { isBeforeOwnWrite } from './own-write.ts'
 import { KNOWN_BAD_LIMIT, takenBack } from './retreat.ts'
-import { sameRevision } from './revision.ts'
+import { sameContent, sameRevision, templateOf } from './revision.ts'
 import { positionOf } from './steps.ts'
 import { type Decision, event, iso, lowerWeight, percent, type Rule, stableIsGone, type Turn } from './turn.ts'
 
@@ -67,7 +68,7 @@ function adoptDeployment(turn: Turn): Decision | undefined {
     }
   const { memory } = o.git
   status.stable = recordOf(stable)
-  if (memory?.stable && memory.stable.hash !== stable.hash) status.stable.tested = false
+  if (memory?.stable && memory.stable.hash !== templateOf(stable)) status.stable.tested = false
   status.knownBad = (memory?.knownBad ?? []).slice(-KNOWN_BAD_LIMIT).map((bad) => ({ ...bad }))
   if (memory?.attempt) status.attempt = memory.attempt
   const message = `${stable.revision} is stable, as Deployment ${d.name} runs it`
@@ -90,9 +91,11 @@ export const idle: Rule = (turn) => {
   if (status.canary || !status.stable || !o.workload.ok || !o.spec.ok || o.conflict || o.traffic.problem)
     return undefined
   const { desired } = o.workload
-  if (sameRevision(status.stable, desired)) return healthy(turn)
+  // The pair of Deployment mode is always the same: what is wrong with it is said before it is needed.
+  const unroutable = seenDeployment(turn) !== undefined && o.traffic.desired?.ok === false
+  if (sameRevision(status.stable, desired)) return unroutable ? undefined : healthy(turn)
   const bad = status.knownBad?.find(
-    (k) => k.revision === desired.revision || (k.name === desired.name && k.hash === desired.hash),
+    (k) => k.revision === desired.revision || (k.name === desired.name && sameContent(k, desired)),
   )
   return bad ? keptOut(turn, bad) : undefined
 }
@@ -187,7 +190,8 @@ export const start: Rule = (turn) => {
   status.attempt = (status.attempt ?? 0) + 1
   status.startedAt = iso(now)
   if (pair.weight > 0) status.exposedAt = iso(now)
-  if (o.git.author) status.author = o.git.author
+  // Git tells who brought a template, not who changed what is not in it.
+  if (o.git.author && !isConfigOnly(status.stable, canary)) status.author = o.git.author
   status.step = {
     index: positionOf(spec.steps, pair.weight, pair.sum),
     weight: pair.weight,
@@ -212,12 +216,14 @@ function notReadyToStart(
   const { workload } = turn.o
   if (!workload.ok) return undefined
   const { desired } = workload
+  const { waits } = d.configuration ?? {}
   const wait = (message: string): Decision => ({
     phase: 'Progressing',
     reason: 'Starting',
     message,
     requeueAfterMs: 1_000,
   })
+  if (waits !== undefined) return wait(`${desired.name} is to replace ${turn.status.stable?.name}, and waits: ${waits}`)
   const same = d.canary?.revision === desired.revision && !d.canary.deleting
   if (pair.weight > 0 && !(same && (d.canary?.ready ?? 0) > 0)) {
     if (stableIsGone(turn)) return wait(`waits: ${turn.status.stable?.revision} has no ready pod`)
@@ -233,7 +239,7 @@ function notReadyToStart(
 
 /** What status keeps of a revision. */
 export function recordOf(revision: RevisionRecord): RevisionRecord {
-  const { revision: id, name, hash, format, image, workloads } = revision
+  const { revision: id, name, hash, format, image, workloads, template, config } = revision
   return {
     revision: id,
     name,
@@ -241,6 +247,8 @@ export function recordOf(revision: RevisionRecord): RevisionRecord {
     format,
     workloads: workloads.map((w) => ({ ...w })),
     ...(image === undefined ? {} : { image }),
+    ...(template === undefined ? {} : { template }),
+    ...(config === undefined ? {} : { config: structuredClone(config) }),
   }
 }
 
@@ -250,7 +258,7 @@ export function commitRetry(turn: Turn, mark: KnownBad, by: string | undefined):
   const desired = o.workload.ok ? o.workload.desired : undefined
   const name = desired?.name ?? turn.spec.workload.subsets?.desired
   const now = desired ?? (name === undefined ? undefined : { name, revision: name, hash: '' })
-  const isSame = turn.spec.workload.subsets ? now?.name === mark.name : now?.hash === mark.hash
+  const isSame = turn.spec.workload.subsets ? now?.name === mark.name : now && templateOf(now) === templateOf(mark)
   if (!writesGit(turn) || !now || isSame) return
   owe(turn, {
     kind: 'retry',
