@@ -28,6 +28,19 @@ const revisionRecord = z
       .max(50)
       .meta({ description: 'The Deployments behind it and the generation at which they were hashed.' }),
     tested: z.boolean().optional().meta({ description: 'False when the content changed in place while it served.' }),
+    template: z.string().optional().meta({
+      description:
+        'With trackConfig: hash of the pod template alone, as Git knows it; the other one covers configuration too.',
+    }),
+    config: z
+      .object({
+        hash: z
+          .string()
+          .meta({ description: 'Hash of all of it, as the annotation sluice.dev/config of pods has it.' }),
+        objects: z.record(z.string(), z.string()).meta({ description: 'Hash of each object, by kind/name.' }),
+      })
+      .optional()
+      .meta({ description: 'With trackConfig: the ConfigMaps and Secrets that the template refers to.' }),
   })
   .meta({ description: 'One version of the workload.' })
 
@@ -238,6 +251,9 @@ export const rolloutStatus = z
           revision: z.string(),
           name: z.string(),
           hash: z.string(),
+          template: z.string().optional().meta({
+            description: 'Hash of the pod template alone, where that and not only configuration was new.',
+          }),
           reason: z.string(),
           message: z.string().optional(),
           at: time('When.'),
@@ -279,6 +295,7 @@ export const rolloutStatus = z
 export type RolloutStatus = z.output<typeof rolloutStatus>
 export type Phase = (typeof phases)[number]
 export type RevisionRecord = z.output<typeof revisionRecord>
+export type ConfigRecord = NonNullable<RevisionRecord['config']>
 export type SliStatus = z.output<typeof sliStatus>
 export type PendingCommit = z.output<typeof pendingCommit>
 export type Outcome = z.output<typeof outcome>

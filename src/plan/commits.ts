@@ -4,6 +4,7 @@ import { destinationsOf } from './destinations.ts'
 import { opOf } from './digest.ts'
 import type { StateFile } from './effects.ts'
 import { withNewest, withoutWeights } from './owed.ts'
+import { templateOf } from './revision.ts'
 import { event, iso, oneLine, percent, type Turn } from './turn.ts'
 
 /** Does this Rollout commit at all? */
@@ -104,11 +105,16 @@ export function submitOwed(turn: Turn): void {
   else delete git.message
 }
 
-/** What the repository remembers, so that a cluster rebuilt from it knows what is good and what is not. */
+/**
+ * What the repository remembers, so that a cluster rebuilt from it knows what is good and what is not. It holds templates, so a revision
+ * is told by the hash of its template there, whatever configuration came with it.
+ */
 export function stateFile(turn: Turn): StateFile {
   const { stable, canary, step, knownBad = [], lastOutcome, attempt, analysis = [] } = turn.status
   return compact({
-    stable: stable && compact({ revision: stable.revision, name: stable.name, hash: stable.hash, image: stable.image }),
+    stable:
+      stable &&
+      compact({ revision: stable.revision, name: stable.name, hash: templateOf(stable), image: stable.image }),
     step:
       canary && step
         ? { index: step.entering?.index ?? step.index, weight: step.entering?.weight ?? step.weight }
@@ -120,7 +126,10 @@ export function stateFile(turn: Turn): StateFile {
       message: lastOutcome.message,
       at: lastOutcome.at,
     },
-    knownBad: knownBad.map(({ revision, name, hash, reason, at }) => ({ revision, name, hash, reason, at })),
+    knownBad: knownBad.map((bad) => {
+      const { revision, name, reason, at } = bad
+      return { revision, name, hash: templateOf(bad), reason, at }
+    }),
     attempt,
     evidence: analysis.map(
       (sli) => `${sli.name}: ${sli.verdict}, ${sli.observed ?? 'no data'} against ${sli.objective}`,

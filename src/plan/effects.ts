@@ -30,8 +30,11 @@ export type DeploymentEffect =
   | { kind: 'scaleCanary'; revision: RevisionRecord; replicas: number }
   /** Deletes the canary Deployment and what was copied for it. */
   | { kind: 'removeCanary' }
-  /** Lets the Deployment roll its template: only at this resourceVersion, so that no newer template rolls with it. */
-  | { kind: 'resume'; resourceVersion: string }
+  /**
+   * Lets the Deployment roll its template: only at this resourceVersion, so that no newer template rolls with it. `config` becomes the
+   * annotation of the template in the same write, and makes it roll onto that configuration.
+   */
+  | { kind: 'resume'; resourceVersion: string; config?: string }
   /** Puts the pod template of `to` back, from its ReplicaSet, and lets it roll. */
   | { kind: 'restoreTemplate'; to: RevisionRecord }
   /** Keeps the autoscaler of stable from going below; without `replicas`, gives its own minimum back. */

@@ -1,6 +1,7 @@
 import type { RolloutSpec } from '../api/rollout.ts'
 import type { RevisionRecord, SliStatus } from '../api/status.ts'
 import type { Problem } from '../errors.ts'
+import type { ContentIdentity } from './revision.ts'
 
 /**
  * Everything Sluice knows about one Rollout at one instant, as plain data.
@@ -94,11 +95,32 @@ export interface DeploymentObservation {
   canary?: CanaryObservation
   /** The autoscaler that scales the user's Deployment. `floored`: its minimum is the one Sluice set. */
   autoscaler?: { name: string; min: number; floored: boolean }
+  /** With trackConfig only. */
+  configuration?: ConfigurationObservation
+}
+
+/** The ConfigMaps and Secrets that the template refers to, which are part of `desired`, and how they stand to what the Deployment rolls. */
+export interface ConfigurationObservation {
+  /** What is referred to, as `ConfigMap/checkout-env`. */
+  objects: string[]
+  /** Why the configuration of new pods cannot be told now, in one sentence; `desired` is then what is recorded with the same template. */
+  waits?: string
+  /** It cannot be told only because it has not been read, or may not be: looked at again soon. */
+  unread?: boolean
+  /** The content that the Deployment's template has by itself: with the configuration in its annotation, or else the one recorded. */
+  rolls: ContentIdentity
+  /** The Deployment has come to the end of rolling that. */
+  rolled: boolean
+  /** The configuration in the annotation of the template, and the one it needs for stable's pods not to be replaced. */
+  carried?: string
+  keeps?: string
 }
 
 export interface RunningContent {
   revision: string
   hash: string
+  /** Where configuration counts: the hash without it. */
+  template?: string
   pods: number
   ready: number
 }

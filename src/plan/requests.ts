@@ -1,5 +1,6 @@
 import type { RolloutStatus } from '../api/status.ts'
 import type { RequestObservation } from './observation.ts'
+import { templateOf } from './revision.ts'
 import { commitRetry } from './start.ts'
 import { event, iso, type Turn } from './turn.ts'
 
@@ -106,10 +107,10 @@ function retry(turn: Turn, request: RequestObservation): Answer {
 }
 
 /** The rollback that took this version away may not be in Git yet: there it must not undo the retry. */
-function takeBackRevert(status: RolloutStatus, mark: { name: string; hash: string }): void {
+function takeBackRevert(status: RolloutStatus, mark: NonNullable<RolloutStatus['knownBad']>[number]): void {
   if (!status.git?.pending) return
   status.git.pending = status.git.pending.map((entry) => {
-    if (entry.desired?.from !== mark.name && entry.template?.from.hash !== mark.hash) return entry
+    if (entry.desired?.from !== mark.name && entry.template?.from.hash !== templateOf(mark)) return entry
     const { desired: _, template: __, ...rest } = entry
     return rest
   })

@@ -1,7 +1,9 @@
 import type { Outcome, PendingCommit, RevisionRecord, RolloutStatus } from '../api/status.ts'
 import { errors } from '../errors.ts'
 import { evidenceLines, owe } from './commits.ts'
+import { isConfigOnly, putBack } from './deployment/configuration.ts'
 import { slowness, undoPromotion } from './deployment/promotion.ts'
+import { templateOf } from './revision.ts'
 import {
   carriesTraffic,
   type Decision,
@@ -99,6 +101,7 @@ function conclude(turn: Turn, why: Retreat, from: number): Decision {
   undoPromotion(turn)
   const { canary, stable } = status
   const bad = why.result === 'RolledBack' || why.result === 'Aborted'
+  const message = oneLine(`${why.message}${bad ? putBack(stable, canary) : ''}`)
   closeApproval(turn, why.message)
   voidIntent(turn, false)
   if (canary && stable) {
@@ -122,7 +125,7 @@ function conclude(turn: Turn, why: Retreat, from: number): Decision {
       ...(canary.image ? { image: canary.image } : {}),
       result: why.result,
       reason: why.reason,
-      message: why.message,
+      message,
       at: iso(now),
     })
     if (bad) {
@@ -130,8 +133,9 @@ function conclude(turn: Turn, why: Retreat, from: number): Decision {
         revision: canary.revision,
         name: canary.name,
         hash: canary.hash,
+        ...(canary.template === undefined || isConfigOnly(stable, canary) ? {} : { template: canary.template }),
         reason: why.reason,
-        message: why.message,
+        message,
         at: iso(now),
       }
       status.knownBad = [...(status.knownBad ?? []).filter((k) => k.revision !== canary.revision), mark].slice(
@@ -144,28 +148,30 @@ function conclude(turn: Turn, why: Retreat, from: number): Decision {
   // Whoever asked for a retry while another revision was in flight is an author of what comes next.
   if (why.result === 'Superseded' && retriedBy) status.retriedBy = retriedBy
   status.step = { index: 0, weight: 0, since: iso(now) }
-  event(turn, bad ? 'Warning' : 'Normal', why.result, why.message)
+  event(turn, bad ? 'Warning' : 'Normal', why.result, message)
   if (bad)
     turn.effects.push({
       kind: 'notify',
       topic: 'rolledBack',
-      message: `${canary?.name ?? 'canary'} rolled back: ${why.message}`,
+      message: `${canary?.name ?? 'canary'} rolled back: ${message}`,
     })
   if (why.result === 'Reverted') return { phase: 'Healthy', message: why.message, requeueAfterMs: 0 }
   if (why.result === 'Superseded')
     return { phase: 'Progressing', reason: 'Superseded', message: why.message, requeueAfterMs: 0 }
-  return { phase: 'RolledBack', reason: why.reason, message: why.message }
+  return { phase: 'RolledBack', reason: why.reason, message }
 }
 
 /** What Git is to desire again: the subset's name, or the pod template as it stood. */
 export function takenBack(
   turn: Turn,
-  from: Pick<RevisionRecord, 'name' | 'revision' | 'hash'>,
-  to: Pick<RevisionRecord, 'name' | 'revision' | 'hash'>,
+  from: Pick<RevisionRecord, 'name' | 'revision' | 'hash' | 'template'>,
+  to: Pick<RevisionRecord, 'name' | 'revision' | 'hash' | 'template'>,
 ): Pick<PendingCommit, 'desired' | 'template'> {
   const { deployment } = turn.spec.workload
   if (!deployment) return { desired: { from: from.name, to: to.name } }
-  const content = ({ revision, hash }: typeof from) => ({ revision, hash })
+  // Git holds templates: where only configuration was new there is nothing to put back in it.
+  if (templateOf(from) === templateOf(to)) return {}
+  const content = (of: typeof from) => ({ revision: of.revision, hash: templateOf(of) })
   return { template: { deployment: deployment.name, from: content(from), to: content(to) } }
 }
 

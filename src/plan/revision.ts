@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
-import type { RevisionRecord } from '../api/status.ts'
-import { essentialTemplate } from './template.ts'
+import type { ConfigRecord, RevisionRecord } from '../api/status.ts'
+import { CONFIG_ANNOTATION, essentialTemplate } from './template.ts'
 
 /** Version of the way content is hashed. Raised when `essentialTemplate` or the hash changes, so that an upgrade starts nothing (I7). */
 const REVISION_FORMAT = 2
@@ -39,11 +39,35 @@ export interface TemplateContent {
   format: number
   /** Image of the first container. */
   image: string | undefined
+  /** Hash of the configuration that its pods are made with, where its annotation says so. */
+  carried?: string
+  /** Where configuration counts: which, and the hash without it. */
+  config?: ConfigRecord
+  template?: string
 }
 
-/** The content of one pod template, of a Deployment as of any of its ReplicaSets: both say the same. */
+/** The content of one pod template, of a Deployment as of any of its ReplicaSets: both say the same. Configuration is not counted. */
 export function templateContent(template: unknown): TemplateContent {
-  return { hash: contentHash([template]), format: REVISION_FORMAT, image: imageOf(template) }
+  const carried = textIn(template, 'metadata', 'annotations', CONFIG_ANNOTATION)
+  const content = { hash: contentHash([template]), format: REVISION_FORMAT, image: imageOf(template) }
+  return carried !== undefined && /^[0-9a-f]{10}$/.test(carried) ? { ...content, carried } : content
+}
+
+/** The content of a template together with that of the ConfigMaps and Secrets it refers to. */
+export function withConfig(content: TemplateContent, config: ConfigRecord | undefined): TemplateContent {
+  if (!config) return content
+  const hash = sha256(`sluice-config-${content.format}\n${content.hash}\n${config.hash}`).slice(0, 10)
+  return { ...content, hash, template: content.hash, config }
+}
+
+/** The content of a template together with the configuration that its annotation names, where it has one. */
+export function asCarried(content: TemplateContent): TemplateContent {
+  return content.carried === undefined ? content : withConfig(content, { hash: content.carried, objects: {} })
+}
+
+/** Hash of the pod template alone: what Git knows of a revision. */
+export function templateOf(revision: { hash: string; template?: string | undefined }): string {
+  return revision.template ?? revision.hash
 }
 
 /**
@@ -56,8 +80,9 @@ export function deploymentRevision(
   workload: RevisionRecord['workloads'][number],
 ): RevisionRecord {
   const name = tagOf(content.image) ?? labelPart(deployment) ?? 'revision'
-  const { hash, format, image } = content
-  return { revision: `${name}-${hash}`, name, hash, format, image, workloads: [workload] }
+  const { hash, format, image, template, config } = content
+  const configured = config && template !== undefined ? { template, config } : {}
+  return { revision: `${name}-${hash}`, name, hash, format, image, workloads: [workload], ...configured }
 }
 
 /** The tag of an image, or twelve digits of its digest where it has only that. */
@@ -75,14 +100,28 @@ function labelPart(text: string): string | undefined {
 
 /**
  * Whether what is observed is what was recorded: the same name, and the same hash in the same format, or every workload the very same
- * object at the same generation (so that a new hash format, or a default that a newer API server shows, is no new revision).
+ * object at the same generation (so that a new hash format, or a default that a newer API server shows, is no new revision). Where only
+ * one of the two counts configuration (it has just begun, or ended, to be tracked) the templates decide.
  */
 export function sameRevision(recorded: RevisionRecord, observed: RevisionRecord): boolean {
   if (recorded.name !== observed.name) return false
-  if (recorded.format === observed.format && recorded.hash === observed.hash) return true
+  if (recorded.format === observed.format && sameContent(recorded, observed)) return true
+  if (recorded.config && observed.config && recorded.config.hash !== observed.config.hash) return false
   if (recorded.workloads.length === 0 || recorded.workloads.length !== observed.workloads.length) return false
   const generations = new Map(observed.workloads.map((w) => [w.uid, w.generation]))
   return recorded.workloads.every((w) => generations.get(w.uid) === w.generation)
+}
+
+/** What tells two contents apart: configuration too, where both know it. */
+export interface ContentIdentity {
+  hash: string
+  template?: string | undefined
+}
+
+/** Whether two contents, hashed alike, are the same; where only one of them counts configuration the templates decide. */
+export function sameContent(a: ContentIdentity, b: ContentIdentity): boolean {
+  const both = (a.template === undefined) === (b.template === undefined)
+  return both ? a.hash === b.hash : templateOf(a) === templateOf(b)
 }
 
 /** Hash of a set of pod templates: 10 lower-case hex digits, independent of the order of templates and of keys. */
@@ -103,8 +142,12 @@ export function canonicalJson(value: unknown): string {
 }
 
 function imageOf(template: unknown): string | undefined {
-  let here = template
-  for (const key of ['spec', 'containers', '0', 'image']) {
+  return textIn(template, 'spec', 'containers', '0', 'image')
+}
+
+function textIn(value: unknown, ...path: string[]): string | undefined {
+  let here = value
+  for (const key of path) {
     here = typeof here === 'object' && here !== null && Object.hasOwn(here, key) ? Reflect.get(here, key) : undefined
   }
   return typeof here === 'string' ? here : undefined

@@ -5,6 +5,9 @@ type Json = Record<string, unknown>
 /** Annotations by which tools ask for new pods of the same content. */
 const restartAnnotations: readonly string[] = ['kubectl.kubernetes.io/restartedAt', 'cattle.io/timestamp']
 
+/** Annotation by which Sluice itself gives pods another configuration: counted beside the template, never as a part of it. */
+export const CONFIG_ANNOTATION = 'sluice.dev/config'
+
 /** Labels that Kubernetes itself adds to the template of a ReplicaSet. */
 const generatedLabels: readonly string[] = ['pod-template-hash']
 
@@ -74,7 +77,7 @@ export function essentialTemplate(template: unknown): unknown {
     metadata: nonEmpty(
       compact({
         ...meta,
-        annotations: nonEmpty(omit(record(annotations), restartAnnotations)),
+        annotations: nonEmpty(omit(record(annotations), [...restartAnnotations, CONFIG_ANNOTATION])),
         labels: nonEmpty(omit(record(labels), generatedLabels)),
       }),
     ),

@@ -13,6 +13,8 @@ export interface WorkloadQuery {
   /** What status says is stable and canary, where it says so. */
   recordedStable?: RevisionRecord | undefined
   recordedCanary?: RevisionRecord | undefined
+  /** What was stable before the promotion under way, where there is one. */
+  recordedPrevious?: RevisionRecord | undefined
 }
 
 /** What runs behind the versions of a Rollout. Adapters: subsets, deployment. */

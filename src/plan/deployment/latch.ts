@@ -2,7 +2,7 @@ import { errors } from '../../errors.ts'
 import type { DeploymentObservation } from '../observation.ts'
 import { nowhereToGo, type Retreat, retreat } from '../retreat.ts'
 import { carriesTraffic, type Decision, iso, type Rule, stableIsGone, type Turn } from '../turn.ts'
-import { declared, recorded, seenDeployment, templateIs } from './state.ts'
+import { declared, recorded, rolls, seenDeployment, templateIs } from './state.ts'
 
 /** How old the proof may be with which a rollout starts. */
 const PROOF_MS = 60_000
@@ -73,7 +73,8 @@ export const bypass: Rule = (turn) => {
   const { stable, canary, deployment } = turn.status
   if (!d || !stable || d.paused || deployment?.promotion || deployment?.restoring || !turn.o.workload.ok)
     return undefined
-  if (templateIs(turn, stable)) return undefined
+  // New configuration alone is in no template: nothing rolls by itself.
+  if (templateIs(turn, stable) || rolls(turn, d, stable)) return undefined
   const { desired } = turn.o.workload
   const how = d.breakGlass ? 'as the break-glass annotation asks' : 'without Sluice'
   const message = `Deployment ${d.name} rolls ${desired.revision} ${how}`

@@ -68,7 +68,9 @@ export const promotion: Rule = (turn) => {
   const rolling = d.configuration !== undefined && !d.paused && !d.configuration.rolled
   const there = untouched ? d.settled : d.ready >= d.replicas && !rolling
   if (!there || stableIsGone(turn)) {
-    const waiting = untouched ? '' : `; ${o.workload.desired.revision} ${d.paused ? 'is latched and ' : ''}comes after that`
+    const waiting = untouched
+      ? ''
+      : `; ${o.workload.desired.revision} ${d.paused ? 'is latched and ' : ''}comes after that`
     return {
       phase: 'Promoting',
       reason: d.stuck ? 'RollStuck' : 'Promoting',

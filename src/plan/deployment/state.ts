@@ -1,7 +1,7 @@
 import type { RolloutSpec } from '../../api/rollout.ts'
 import type { RevisionRecord, RolloutStatus } from '../../api/status.ts'
 import type { DeploymentObservation } from '../observation.ts'
-import { sameRevision } from '../revision.ts'
+import { sameContent, sameRevision } from '../revision.ts'
 import { desiredNow, type Turn } from '../turn.ts'
 
 type DeploymentStatus = NonNullable<RolloutStatus['deployment']>
@@ -28,13 +28,20 @@ export function templateIs(turn: Turn, revision: RevisionRecord | undefined): bo
   return revision !== undefined && desired !== undefined && sameRevision(revision, desired)
 }
 
+/** Whether the template, as it stands, makes pods of this content. Configuration may want an annotation first, and then it does not. */
+export function rolls(turn: Turn, d: DeploymentObservation, revision: RevisionRecord | undefined): boolean {
+  const { configuration } = d
+  if (!configuration) return templateIs(turn, revision)
+  return revision !== undefined && sameContent(configuration.rolls, revision)
+}
+
 /** Whether the Deployment has pods of this content. */
 export function hasPodsOf(d: DeploymentObservation, revision: RevisionRecord): boolean {
-  return d.running.some((content) => content.hash === revision.hash)
+  return d.running.some((content) => sameContent(content, revision))
 }
 
 /** `3 of 4 pods run 2.0.0-1f…`, for people who wait for a native roll. */
 export function progress(d: DeploymentObservation, revision: RevisionRecord): string {
-  const there = d.running.find((content) => content.hash === revision.hash)?.ready ?? 0
+  const there = d.running.find((content) => sameContent(content, revision))?.ready ?? 0
   return `${there} of ${d.replicas} pods of Deployment ${d.name} run ${revision.revision} and are ready${d.stuck ? `; ${d.stuck}` : ''}`
 }

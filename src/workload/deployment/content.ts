@@ -10,7 +10,8 @@ export function contentOf(object: KubeObject): TemplateContent {
   const hash = textAt(object, CONTENT, 'hash')
   const format = fieldAt(object, CONTENT, 'format')
   if (hash === undefined || typeof format !== 'number') return templateContent(fieldAt(object, 'spec', 'template'))
-  return { hash, format, image: textAt(object, CONTENT, 'image') }
+  const carried = textAt(object, CONTENT, 'carried')
+  return { hash, format, image: textAt(object, CONTENT, 'image'), ...(carried === undefined ? {} : { carried }) }
 }
 
 /** Remembers the content of objects that never change, as those in a cache: hashing is most of the work of a look. */

@@ -2,7 +2,7 @@ import { fieldAt, labelsAt } from '../../kube/field.ts'
 import type { KubeObject } from '../../kube/object.ts'
 import { resources } from '../../kube/resources.ts'
 import type { DeploymentEffect } from '../../plan/effects.ts'
-import { canonicalJson, templateContent } from '../../plan/revision.ts'
+import { asCarried, canonicalJson, templateContent } from '../../plan/revision.ts'
 import type { HandsResult, HandsTarget } from '../hands.ts'
 import { replicasOf } from '../readiness.ts'
 import { checkDeployment } from './checks.ts'
@@ -38,7 +38,7 @@ export async function scaleCanary(
   const wrong = checkDeployment(deployment, found.pair, { canary: there, autoscaler: copies.autoscaler })
   if (wrong) return { done: false, problem: wrong }
 
-  const pods = canaryPods(deployment, destination)
+  const pods = canaryPods(deployment, destination, revision.config?.hash)
   if (there && selectorOf(there) !== canonicalJson(pods.selector)) {
     // Another subset now: a selector cannot be changed, and no traffic reaches the pods that it selects.
     const preconditions = { uid: there.metadata.uid }
@@ -58,7 +58,7 @@ export async function scaleCanary(
     ? await rewrite(h, resources.deployments, there, { spec: wanted.spec, labels, annotations })
     : await h.client.create(resources.deployments, wanted, asSluice)
   // A webhook may have its way with the copy as it had with the original: what it made of it is what is kept.
-  const hash = templateContent(fieldAt(stored, 'spec', 'template')).hash
+  const hash = hashOf(fieldAt(stored, 'spec', 'template'))
   if (hash !== annotations[names.templateHash]) {
     await rewrite(h, resources.deployments, stored, { annotations: { [names.templateHash]: hash } })
   }
@@ -99,7 +99,7 @@ function canaryDeployment(
       annotations: {
         [names.revision]: revision,
         [names.replicas]: String(asked),
-        [names.templateHash]: templateContent(pods.template).hash,
+        [names.templateHash]: hashOf(pods.template),
       },
     },
     spec: {
@@ -112,13 +112,18 @@ function canaryDeployment(
   }
 }
 
+/** Of a template as Sluice applies it, the annotation included by which its configuration is told. */
+function hashOf(template: unknown): string {
+  return asCarried(templateContent(template)).hash
+}
+
 function isAsked(there: KubeObject, target: HandsTarget, revision: string, replicas: number): boolean {
   return (
     isOf(there, target, revision) &&
     askedOf(there) >= replicas &&
     replicasOf(there) >= replicas &&
     fieldAt(there, 'spec', 'paused') !== true &&
-    templateContent(fieldAt(there, 'spec', 'template')).hash === there.metadata.annotations?.[names.templateHash]
+    hashOf(fieldAt(there, 'spec', 'template')) === there.metadata.annotations?.[names.templateHash]
   )
 }
 

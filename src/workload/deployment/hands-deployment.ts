@@ -2,7 +2,7 @@ import type { RevisionRecord } from '../../api/status.ts'
 import { fieldAt } from '../../kube/field.ts'
 import type { KubeObject } from '../../kube/object.ts'
 import { resources } from '../../kube/resources.ts'
-import { templateContent } from '../../plan/revision.ts'
+import { templateContent, templateOf } from '../../plan/revision.ts'
 import type { HandsTarget } from '../hands.ts'
 import type { HandsParts } from './hands-api.ts'
 
@@ -20,10 +20,13 @@ export async function readDeployment(h: HandsParts, target: HandsTarget): Promis
   return live?.metadata.deletionTimestamp ? undefined : live
 }
 
-/** Whether the pod template of a Deployment or ReplicaSet is this content, or was recorded as it at the very same generation. */
+/**
+ * Whether the pod template of a Deployment or ReplicaSet is that of this content, or was recorded as it at the very same generation.
+ * Configuration is not looked at: what the pods get is whatever there is when they start.
+ */
 export function isContent(revision: RevisionRecord, object: KubeObject): boolean {
   const { hash, format } = templateContent(fieldAt(object, 'spec', 'template'))
-  if (revision.format === format) return revision.hash === hash
+  if (revision.format === format) return templateOf(revision) === hash
   const { uid, generation } = object.metadata
   // Of a ReplicaSet the template never changes, so its uid alone says it all.
   const isFixed = object.kind === 'ReplicaSet'

@@ -2,19 +2,25 @@ import { fieldAt } from '../../kube/field.ts'
 import { type KubeObject, keyOf } from '../../kube/object.ts'
 import { resources } from '../../kube/resources.ts'
 import type { DeploymentEffect } from '../../plan/effects.ts'
+import { templateContent } from '../../plan/revision.ts'
 import type { HandsResult, HandsTarget } from '../hands.ts'
 import { controllerOf } from './family.ts'
 import { asSluice, type HandsParts, problem } from './hands-api.ts'
 import { isContent, nameOf, readDeployment } from './hands-deployment.ts'
+import { names } from './names.ts'
 
-/** Lets the Deployment roll the template that was looked at: not one that was written since, which has another resourceVersion. */
+/**
+ * Lets the Deployment roll the template that was looked at: not one that was written since, which has another resourceVersion. The
+ * annotation of a configuration makes new pods of the same template.
+ */
 export async function resume(
   h: HandsParts,
   target: HandsTarget,
-  { resourceVersion }: Extract<DeploymentEffect, { kind: 'resume' }>,
+  { resourceVersion, config }: Extract<DeploymentEffect, { kind: 'resume' }>,
 ): Promise<HandsResult> {
   const key = { namespace: target.namespace, name: nameOf(target) }
-  const body = { metadata: { resourceVersion }, spec: { paused: null } }
+  const template = { metadata: { annotations: { [names.config]: config } } }
+  const body = { metadata: { resourceVersion }, spec: { paused: null, ...(config === undefined ? {} : { template }) } }
   return released(h, await h.client.patch(resources.deployments, key, { type: 'merge', body }, asSluice))
 }
 
@@ -29,7 +35,7 @@ export async function restoreTemplate(
 ): Promise<HandsResult> {
   const live = await readDeployment(h, target)
   if (!live) return { done: false }
-  const isBack = isContent(to, live)
+  const isBack = isContent(to, live) && mayCarry(to, live)
   if (isBack && fieldAt(live, 'spec', 'paused') !== true) return { done: true }
   const template = isBack ? fieldAt(live, 'spec', 'template') : await templateOf(h, live, to)
   if (template === undefined) {
@@ -63,8 +69,23 @@ async function templateOf(
   const { namespace, uid } = deployment.metadata
   const { items } = await h.client.list(resources.replicaSets, { ...(namespace ? { namespace } : {}) })
   const own = items.filter((set) => controllerOf(set)?.uid === uid)
-  const found = own.find((set) => isContent(to, set))
+  const same = own.filter((set) => isContent(to, set) && mayCarry(to, set))
+  // One that says so was made with that configuration; of one without the annotation it is only not known better.
+  const found = same.find((set) => carriedBy(set) !== undefined) ?? same[0]
   return found && withoutHash(fieldAt(found, 'spec', 'template'))
+}
+
+/** Whether the template may have been made with the configuration of a revision: it names that one, or none. */
+function mayCarry(
+  { config }: Extract<DeploymentEffect, { kind: 'restoreTemplate' }>['to'],
+  object: KubeObject,
+): boolean {
+  const carried = carriedBy(object)
+  return !config || carried === undefined || carried === config.hash
+}
+
+function carriedBy(object: KubeObject): string | undefined {
+  return templateContent(fieldAt(object, 'spec', 'template')).carried
 }
 
 /** The template without the label that the Deployment controller adds to that of a ReplicaSet. */

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { CONFIG_ANNOTATION } from '../../plan/template.ts'
 
 /** Labels and annotations by which the objects of Deployment mode are known: a contract with what is in the cluster already. */
 export const names = {
@@ -13,6 +14,8 @@ export const names = {
   /** Label on everything that Sluice creates for a canary: the Rollout. */
   rolloutName: 'sluice.dev/rollout-name',
   managedBy: 'app.kubernetes.io/managed-by',
+  /** Annotation on a pod template: hash of the configuration that its pods are made with. */
+  config: CONFIG_ANNOTATION,
   /** Annotation on the canary Deployment: the revision that it was made of. */
   revision: 'sluice.dev/revision',
   /** Annotation on the canary Deployment: pods that Sluice asked for last; an autoscaler may want more. */

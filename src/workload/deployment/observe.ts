@@ -9,12 +9,14 @@ import type {
   RevisionObservation,
   WorkloadObservation,
 } from '../../plan/observation.ts'
-import { deploymentRevision, sameRevision, type TemplateContent } from '../../plan/revision.ts'
+import { asCarried, deploymentRevision, sameRevision, type TemplateContent } from '../../plan/revision.ts'
 import { replicasOf } from '../readiness.ts'
 import type { Workload, WorkloadQuery } from '../workload.ts'
 import { autoscalerOf, observeAutoscaler } from './autoscaler.ts'
 import { findCanary, isCanaryOf, observeCanary } from './canary.ts'
 import { checkDeployment, deploymentMissing } from './checks.ts'
+import type { ConfigObjects } from './config.ts'
+import { trackedContents } from './configured.ts'
 import { createContents } from './content.ts'
 import { type FamilyReader, familyOf } from './family.ts'
 import type { Latch } from './latch.ts'
@@ -27,14 +29,19 @@ import { type Running, runningContents, stableOf } from './running.ts'
 export type LatchMemory = Pick<Latch, 'of'>
 
 /** One Deployment whose template changes, and the canary Deployment that Sluice makes of it. */
-export function createDeploymentWorkload(reader: FamilyReader, latch: LatchMemory): Workload {
+export function createDeploymentWorkload(
+  reader: FamilyReader,
+  latch: LatchMemory,
+  configs: ConfigObjects = { look: () => ({ state: 'Unread' }) },
+): Workload {
   const contentOf = createContents()
-  return { observe: (query) => observeDeployment(query, { reader, latch, contentOf }) }
+  return { observe: (query) => observeDeployment(query, { reader, latch, configs, contentOf }) }
 }
 
 interface Sources {
   reader: FamilyReader
   latch: LatchMemory
+  configs: ConfigObjects
   contentOf: (object: KubeObject) => TemplateContent
 }
 
@@ -53,7 +60,9 @@ function observeDeployment(query: WorkloadQuery, sources: Sources): WorkloadObse
   const labels = found.ok ? destinationLabels(found.pair, 'canary') : undefined
   const canaryObject = findCanary(reader, { namespace, name })
   const canary =
-    canaryObject && isCanaryOf(canaryObject, name) ? observeCanary(reader, canaryObject, contentOf, labels) : undefined
+    canaryObject && isCanaryOf(canaryObject, name)
+      ? observeCanary(reader, canaryObject, (copy) => asCarried(contentOf(copy)), labels)
+      : undefined
   const tried = recordedCanary && canary && triedIn(recordedCanary, canary)
   const deployment = reader.get(resources.deployments, { namespace, name })
   if (!deployment) {
@@ -65,11 +74,15 @@ function observeDeployment(query: WorkloadQuery, sources: Sources): WorkloadObse
       ...(desired === undefined ? {} : { seen: { desired, ...(tried && { canary: tried }) } }),
     }
   }
-  const members = familyOf(reader, deployment, contentOf)
+  const tracked = trackedContents(query, deployment, sources)
+  const native = tracked?.native ?? contentOf
+  const wanted = tracked?.desired ?? contentOf(deployment)
+  const members = familyOf(reader, deployment, native)
   const running = runningContents(members)
   const autoscaler = autoscalerOf(reader, deployment)
-  const stable = stableOf(deployment, contentOf(deployment), running, recordedStable)
-  const template = desiredOf(deployment, contentOf(deployment))
+  const stable = stableOf(deployment, native(deployment), running, recordedStable)
+  const template = desiredOf(deployment, wanted)
+  const rolled = isSettled(deployment, native(deployment), members)
   const desired = { ...template, ...countsOf(template, stable, canary) }
   const seen: DeploymentObservation = {
     ...facts(deployment, query.rollout),
@@ -77,20 +90,23 @@ function observeDeployment(query: WorkloadQuery, sources: Sources): WorkloadObse
     running: running.map((content) => ({
       revision: revisionIn(deployment, content).revision,
       hash: content.content.hash,
+      ...optional('template', content.content.template),
       pods: content.pods,
       ready: content.ready,
     })),
-    settled: isSettled(deployment, contentOf(deployment), members),
-    ...optional('stuck', whyStuck(deployment, contentOf(deployment), members)),
+    settled: rolled && native(deployment).hash === wanted.hash,
+    ...optional('stuck', whyStuck(deployment, native(deployment), members)),
     latch: sources.latch.of(deployment.metadata.uid ?? ''),
     ...optional('canary', canary && withoutRolling(canary)),
     ...optional('autoscaler', autoscaler && observeAutoscaler(autoscaler)),
+    ...optional('configuration', tracked?.observed({ rolled, members, stable })),
   }
   const behind = { ...optional('stable', stable), ...optional('canary', tried) }
   const refused = reader.refusal?.(resources.horizontalPodAutoscalers)
   const problem: Problem | undefined =
     problemOf(deployment, found, { canary: canaryObject, autoscaler }) ??
-    (refused === undefined ? undefined : { reason: 'Forbidden', message: refused })
+    (refused === undefined ? undefined : { reason: 'Forbidden', message: refused }) ??
+    tracked?.problem
   if (problem) {
     const known = [recordedCanary, recordedStable].find((record) => record && sameRevision(record, desired))
     // A name with other content behind it is another version: only the revision tells.

@@ -14,15 +14,22 @@ export interface CanaryPods {
 
 /**
  * What the user's Deployment becomes as a canary: its template, as it is now, with the labels of the canary's destination (those of the
- * subset, or the selector of the canary's Service) laid over, and one more by which the canary Deployment knows its own pods.
+ * subset, or the selector of the canary's Service) laid over, and one more by which the canary Deployment knows its own pods. `config`
+ * becomes the annotation by which other configuration makes other pods.
  */
-export function canaryPods(deployment: KubeObject, destination: Readonly<Record<string, string>>): CanaryPods {
+export function canaryPods(
+  deployment: KubeObject,
+  destination: Readonly<Record<string, string>>,
+  config?: string,
+): CanaryPods {
   const template = record(fieldAt(deployment, 'spec', 'template'))
   const own = { [names.canary]: labelValue(deployment.metadata.name) }
   const { 'pod-template-hash': _, ...declared } = labelsAt(template, 'metadata', 'labels') ?? {}
+  const metadata = record(template.metadata)
+  const annotations = { ...record(metadata.annotations), [names.config]: config }
   const labels = { ...declared, ...destination, ...own }
   return {
-    template: { ...template, metadata: { ...record(template.metadata), labels } },
+    template: { ...template, metadata: { ...metadata, labels, ...(config === undefined ? {} : { annotations }) } },
     selector: { matchLabels: { ...destination, ...own } },
     labels,
   }
