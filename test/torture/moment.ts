@@ -1,5 +1,5 @@
 import type { RolloutStatus } from '../../src/api/status.ts'
-import { textAt } from '../../src/kube/field.ts'
+import { fieldAt, textAt } from '../../src/kube/field.ts'
 import type { KubeObject } from '../../src/kube/object.ts'
 import { ApiError, type ApiServer, type ResourceRef } from '../../src/sandbox/apiserver/index.ts'
 import { CONTROLLER_USER } from '../../src/sandbox/sandbox.ts'
@@ -15,7 +15,10 @@ export interface Moment {
 
 /** What a Rollout says of itself. */
 export const statusOf = (object: KubeObject | undefined) => (object?.status ?? {}) as RolloutStatus
-const canary = (route: KubeObject | undefined) => (route && weightsOf(route).v2) ?? 0
+const canary = (route: KubeObject | undefined) => {
+  const weights = route ? weightsOf(route) : {}
+  return weights.v2 ?? weights.canary ?? 0
+}
 const owes = (object: KubeObject | undefined) => (statusOf(object).git?.pending ?? []).length > 0
 
 function recorded(name: string, is: (now: RolloutStatus, before: RolloutStatus) => boolean): Moment {
@@ -85,7 +88,14 @@ export const badMoments: Moment[] = [
 ]
 
 /** What a rollout writes that people take back. */
-export const revertedMoments: Moment[] = [weightSet(10, 0), ended('Reverted')]
+export const revertedMoments: Moment[] = [
+  {
+    name: 'the weight is set to 0',
+    ref: refs.virtualServices,
+    is: (now, before) => canary(before) > 0 && canary(now) === 0,
+  },
+  ended('Reverted'),
+]
 
 /** What only a rollout writes that goes all the way, with an approval before step 2. */
 export const goodMoments: Moment[] = [
@@ -107,32 +117,58 @@ export const goodMoments: Moment[] = [
   paid,
 ]
 
-/**
- * Kills at a moment, twice: first before the write is served, then, when it comes again, before its answer is heard.
- * @returns what was reached so far: 0, 1 or 2 deaths
- */
+const replicas = (deployment: KubeObject | undefined) => Number(fieldAt(deployment, 'spec', 'replicas') ?? 0)
+const isCanary = ({ metadata }: KubeObject) => metadata.name === 'my-app-canary'
+
+const canaryMade: Moment = {
+  name: 'the canary Deployment is made',
+  ref: refs.deployments,
+  is: (now, before) => isCanary(now) && before === undefined,
+}
+const canaryScaled: Moment = {
+  name: 'the canary Deployment is scaled for the next step',
+  ref: refs.deployments,
+  is: (now, before) => isCanary(now) && before !== undefined && replicas(now) > replicas(before),
+}
+const resumed: Moment = {
+  name: 'the Deployment is resumed',
+  ref: refs.deployments,
+  is: (now, before) =>
+    !isCanary(now) && fieldAt(before, 'spec', 'paused') === true && fieldAt(now, 'spec', 'paused') !== true,
+}
+
+/** What only a Deployment's rollout writes that goes all the way, and one that goes back. */
+export const goodDeploymentMoments: Moment[] = [canaryMade, canaryScaled, resumed, weightSet(100, 0)]
+export const badDeploymentMoments: Moment[] = [canaryMade, weightSet(10, 0), resumed]
+
+/** Dies before the write is served, before its answer is heard, or first the one and then, when it comes again, the other. */
+export type Deaths = 'Before' | 'After' | 'Both'
+
+/** Kills at a moment. Answers with what was reached so far: the number of deaths. */
 export function trapMoment(
   api: ApiServer,
   namespace: string,
   moment: Moment,
   kill: (when: string) => void,
+  deaths: Deaths = 'Both',
 ): () => number {
-  let deaths = 0
+  let died = 0
   const before = new Map<string, KubeObject>()
   api.admission.addValidating(({ object, oldObject, namespace: where, type, user, dryRun }) => {
-    if (deaths > 0 || !object || dryRun || where !== namespace || user.username !== CONTROLLER_USER) return
+    if (deaths === 'After' || died > 0) return
+    if (!object || dryRun || where !== namespace || user.username !== CONTROLLER_USER) return
     if (type.plural !== moment.ref.plural || type.group !== moment.ref.group || !moment.is(object, oldObject)) return
-    deaths = 1
+    died++
     kill(`${moment.name}, before it is served`)
     throw new ApiError(503, 'ServiceUnavailable', 'the client died on the way')
   })
-  api.storage.subscribe(moment.ref, (_, object) => {
-    if (object.metadata.namespace !== namespace) return
+  api.storage.subscribe(moment.ref, (type, object) => {
+    if (object.metadata.namespace !== namespace || type === 'DELETED') return
     const last = before.get(object.metadata.name)
     before.set(object.metadata.name, object)
-    if (deaths !== 1 || !moment.is(object, last)) return
-    deaths = 2
+    if (deaths === 'Before' || died !== (deaths === 'Both' ? 1 : 0) || !moment.is(object, last)) return
+    died++
     kill(`${moment.name}, before it is answered`)
   })
-  return () => deaths
+  return () => died
 }

@@ -29,10 +29,21 @@ const heard: Moment = {
 const cases: [Kind, string, (namespace: string) => unknown][] = [
   ['clicked', 'and Slack fails at first', (namespace) => failAtFirst(namespace)],
   ['orphaned', 'and nobody is alive when it is given', () => undefined],
-  ['paused', 'and who heard it dies', (namespace) => trapMoment(stage.sandbox.api, namespace, heard, fleet.killAll)],
-  ['aborted', 'and who heard it dies', (namespace) => trapMoment(stage.sandbox.api, namespace, heard, fleet.killAll)],
-  ['retried', 'and who heard it dies', (namespace) => trapMoment(stage.sandbox.api, namespace, heard, fleet.killAll)],
-  ['superseded', 'and answers to writes are lost', (namespace) => loseAnswers(namespace)],
+  [
+    'paused',
+    'and who heard it dies',
+    (namespace) => trapMoment(stage.sandbox.api, namespace, heard, fleet.killAll, 'After'),
+  ],
+  [
+    'aborted',
+    'and who heard it dies',
+    (namespace) => trapMoment(stage.sandbox.api, namespace, heard, fleet.killAll, 'After'),
+  ],
+  [
+    'retried',
+    'and who heard it dies',
+    (namespace) => trapMoment(stage.sandbox.api, namespace, heard, fleet.killAll, 'After'),
+  ],
   ['overtaken', 'and watches are dropped', () => stage.sandbox.api.faults.dropWatches()],
   ['contested', 'and answers to writes are lost', (namespace) => loseAnswers(namespace)],
 ]

@@ -55,10 +55,10 @@ export async function prepareRelease(
   const rollout = {
     steps: steps.map((step, i) => (i + 1 === answers?.step ? { ...step, approval } : step)),
     // Far from what a busy machine does to requests of a version that is well, and enough to convict one that fails.
-    analysis: { minRequests: 12, slis: [{ name: 'success-rate', successRate: { objective: 90 } }] },
+    analysis: { minRequests: 8, slis: [{ name: 'success-rate', successRate: { objective: 90 } }] },
   }
   const scene = await stage.scene(namespace, {
-    rate: 60,
+    rate: 40,
     git: { interval: '2s' },
     ...app.scene(namespace, rollout),
   })
