@@ -39,9 +39,8 @@ function sentenceOf(message: string): string {
 
 /** Parts of the API that are declared but not built: refused by name rather than ignored. */
 function notYet(spec: RolloutSpec): Problem | undefined {
-  const { workload, traffic, analysis, dependsOn } = spec
+  const { traffic, analysis, dependsOn } = spec
   const missing: [boolean, string, string][] = [
-    [workload.deployment?.trackConfig === true, 'spec.workload.deployment.trackConfig', 'tracking of configuration'],
     [traffic.linkerd !== undefined, 'spec.traffic.linkerd', 'Linkerd'],
     [traffic.gatewayAPI !== undefined, 'spec.traffic.gatewayAPI', 'Gateway API'],
     [analysis.compare !== undefined, 'spec.analysis.compare', 'comparison with stable'],

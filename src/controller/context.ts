@@ -13,6 +13,7 @@ import type { Runtime } from '../runtime.ts'
 import type { Metrics } from '../server/metrics.ts'
 import type { Router } from '../traffic/router.ts'
 import type { Workload } from '../workload/workload.ts'
+import type { Configs } from './configs.ts'
 import type { AnalysisFeed } from './feed.ts'
 import type { Handwork } from './handwork.ts'
 import type { Recorder } from './record.ts'
@@ -60,6 +61,8 @@ export interface Context {
   breaches: Map<string, number>
   /** Remembers which Deployments a Rollout looks at, so that changes of their pods wake it. */
   interest(key: string, deployments: readonly string[]): void
+  /** The ConfigMaps and Secrets that Rollouts refer to. */
+  configs: Pick<Configs, 'interest'>
   /** An older Rollout on the same route or Deployment. */
   rivalOf(rollout: KubeObject, spec: RolloutSpec): Rival | undefined
   /** Checked on the monotonic clock right before every forward write (I6). */

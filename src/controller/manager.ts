@@ -20,6 +20,7 @@ import { createDeploymentHands } from '../workload/deployment/hands.ts'
 import { createLatch } from '../workload/deployment/latch.ts'
 import { createCaches, type Kind } from './caches.ts'
 import { clusterNameOf } from './cluster-name.ts'
+import { createConfigs } from './configs.ts'
 import type { Context } from './context.ts'
 import { createAnalysisFeed } from './feed.ts'
 import { createHandwork } from './handwork.ts'
@@ -108,6 +109,7 @@ export async function startController(config: ControllerConfig, parts: Controlle
     mayWrite: () => context.isLeader(),
     onChange: (rollout) => queue.add(rollout),
   })
+  const configs = createConfigs({ client, runtime, log, onChange: (rollout) => queue.add(rollout) })
   const latch = createLatch({ client, runtime, log, onAnswer: (key) => queue.add(key) })
   const handwork = createHandwork({
     hands: createDeploymentHands({ client, reader: caches, latch, isLeader: () => context.isLeader() }),
@@ -120,7 +122,7 @@ export async function startController(config: ControllerConfig, parts: Controlle
     client,
     reader: caches,
     router,
-    workload: createWorkload(caches, latch),
+    workload: createWorkload(caches, latch, configs),
     handwork,
     feed,
     git: sources,
@@ -136,6 +138,7 @@ export async function startController(config: ControllerConfig, parts: Controlle
     log,
     breaches,
     interest: (key, deployments) => triggers.interest(key, deployments),
+    configs,
     rivalOf: (rollout, spec) =>
       findRival(router, caches.of('rollouts').byIndex('namespace', rollout.metadata.namespace ?? ''), rollout, spec),
     isLeader: () => elector?.isLeaderNow() ?? true,
@@ -268,7 +271,7 @@ export async function startController(config: ControllerConfig, parts: Controlle
       await (elector ? elector.stop(finish) : finish())
       // Events are a courtesy: they get a moment, not the patience of their retries.
       const told = Promise.race([events.flush(), runtime.sleep(EVENTS_GRACE_MS)]).then(() => events.stop())
-      await Promise.all([caches.stop(), channels.stop(), told, server.stop()])
+      await Promise.all([caches.stop(), configs.stop(), channels.stop(), told, server.stop()])
       client.close()
     },
   }

@@ -54,6 +54,7 @@ export function observe(c: Context, rollout: KubeObject, status: RolloutStatus):
       traffic: spec.traffic,
       recordedStable: status.stable,
       recordedCanary: status.canary,
+      recordedPrevious: status.deployment?.promotion?.previous,
     }),
     traffic: observeTraffic(c.router, namespace, spec, status),
     analysis: request ? judged(c.feed.latest(keyOf(rollout), request, c.runtime.now()), status) : { slis: [] },

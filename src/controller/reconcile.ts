@@ -29,6 +29,7 @@ export async function reconcile(c: Context, key: string): Promise<Again> {
       observation.workload.all.flatMap((revision) => revision.workloads.map((w) => `${namespace}/${w.name}`)),
     )
   }
+  c.configs.interest(key, namespace, observation.workload.deployment?.configuration?.objects ?? [])
   const decided = plan(recorded, observation, c.runtime.now())
   const spec = effectiveSpec(rollout, observation.spec, recorded)
 
@@ -97,6 +98,7 @@ function forget(c: Context, key: string): undefined {
   c.handwork.forget(key)
   c.breaches.delete(key)
   c.interest(key, [])
+  c.configs.interest(key, '', [])
   c.metrics.forgetRollout(key)
   return undefined
 }

@@ -81,7 +81,6 @@ describe('what cannot work is refused, naming the field', () => {
   })
 
   test.each<[string, object]>([
-    ['spec.workload.deployment.trackConfig', { workload: { deployment: { name: 'checkout', trackConfig: true } } }],
     ['spec.traffic.linkerd', { traffic: { linkerd: { service: 'a', httpRoute: 'b' } } }],
     ['spec.analysis.compare', { analysis: { compare: { maxRatio: 1.25 } } }],
     ['spec.dependsOn', { dependsOn: [{ name: 'other' }] }],

@@ -9,6 +9,8 @@ export const ENDPOINTS = { group: '', plural: 'endpoints' }
 export const ENDPOINT_SLICES = { group: 'discovery.k8s.io', plural: 'endpointslices' }
 export const HPAS = { group: 'autoscaling', plural: 'horizontalpodautoscalers' }
 
+export const CONFIG_MAPS = { group: '', plural: 'configmaps' }
+export const SECRETS = { group: '', plural: 'secrets' }
 export const RESOURCE_QUOTAS = { group: '', plural: 'resourcequotas' }
 
 export type Labels = Record<string, string>
@@ -35,10 +37,25 @@ export interface HttpGetProbe {
   successThreshold?: number
 }
 
+interface KeyRef {
+  name: string
+  key: string
+  optional?: boolean
+}
+
+/** Where the value of a variable comes from; of other sources the sandbox knows nothing. */
+export interface EnvSource {
+  configMapKeyRef?: KeyRef
+  secretKeyRef?: KeyRef
+}
+
+type WholeRef = Omit<KeyRef, 'key'>
+
 export interface Container {
   name: string
   image: string
-  env?: { name: string; value?: string }[]
+  env?: { name: string; value?: string; valueFrom?: EnvSource }[]
+  envFrom?: { prefix?: string; configMapRef?: WholeRef; secretRef?: WholeRef }[]
   ports?: { name?: string; containerPort: number }[]
   readinessProbe?: HttpGetProbe
   resources?: { requests?: Record<string, string | number>; limits?: Record<string, string | number> }

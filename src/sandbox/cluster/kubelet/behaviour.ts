@@ -1,8 +1,8 @@
 import type { Container, Pod } from '../objects.ts'
 
 /**
- * How one version of a workload behaves. Every setting is an environment variable of the first container, or, with precedence and
- * effect on running pods at once, an annotation of the pod: `SANDBOX_ERROR_RATE=0.2` is `sandbox.sluice.dev/error-rate: "0.2"`.
+ * How one version of a workload behaves. Every setting is an environment variable of the first container (its own, or of a ConfigMap or
+ * Secret, as those were when the container started), or, with precedence and effect on running pods at once, an annotation of the pod: `SANDBOX_ERROR_RATE=0.2` is `sandbox.sluice.dev/error-rate: "0.2"`.
  *
  * | variable | meaning | default |
  * |---|---|---|
@@ -48,10 +48,9 @@ export interface Behaviour {
 
 const ANNOTATION_PREFIX = 'sandbox.sluice.dev/'
 
-/** Reads a pod's behaviour; a value that is no number reads as absent. */
-export function behaviourOf(pod: Pod): Behaviour {
+/** Reads a pod's behaviour; a value that is no number reads as absent. `env`: the environment of its container, once that has started. */
+export function behaviourOf(pod: Pod, env: ReadonlyMap<string, string> = declaredEnv(pod)): Behaviour {
   const container = appContainer(pod)
-  const env = new Map((container?.env ?? []).map(({ name, value }) => [name, value ?? '']))
   const annotations = pod.metadata.annotations ?? {}
   const text = (setting: string): string | undefined =>
     annotations[ANNOTATION_PREFIX + setting] ?? env.get(`SANDBOX_${setting.toUpperCase().replaceAll('-', '_')}`)
@@ -83,6 +82,11 @@ export function behaviourOf(pod: Pod): Behaviour {
     cpuUtilization: optional('cpu-utilization'),
     seed: optional('seed'),
   }
+}
+
+/** The variables that the pod itself gives a value. */
+function declaredEnv(pod: Pod): Map<string, string> {
+  return new Map((appContainer(pod)?.env ?? []).map(({ name, value }) => [name, value ?? '']))
 }
 
 /** The container that serves: the first that is not the mesh's own. */

@@ -6,6 +6,7 @@ import { randomStream } from '../../mesh/random.ts'
 import { PODS, type Pod, timestampOf, view } from '../objects.ts'
 import { createApp } from './app.ts'
 import { appContainer, type Behaviour, behaviourOf, isPullable, portsOf } from './behaviour.ts'
+import { environmentOf } from './environment.ts'
 import type { AddressPool } from './listener.ts'
 import { createPodWarner } from './pod-events.ts'
 import { createPodServer, type PodServer } from './pod-server.ts'
@@ -43,6 +44,9 @@ export interface PodWorker {
 
 const MAX_BACK_OFF_MS = 300_000
 
+/** How often a kubelet looks again for configuration that is missing. */
+const CONFIG_RETRY_MS = 250
+
 /** Starts a pod: schedules it, pulls, serves, watches readiness, restarts what crashes, ends it gracefully when it is deleted. */
 export function startPodWorker(options: PodWorkerOptions): PodWorker {
   const { storage, runtime, pool, seed, serve } = options
@@ -53,6 +57,7 @@ export function startPodWorker(options: PodWorkerOptions): PodWorker {
   const ending = new AbortController()
   const warn = createPodWarner(storage, runtime)
   let pod = options.pod
+  let env: ReadonlyMap<string, string> | undefined
   let behaviour = behaviourOf(pod)
   let container: ContainerView = CREATING
   let server: PodServer | undefined
@@ -89,6 +94,8 @@ export function startPodWorker(options: PodWorkerOptions): PodWorker {
   async function runContainers(server: PodServer): Promise<void> {
     let backOffMs = options.crashBackOffMs
     for (let run = 0; !stopping(); run++) {
+      await configure()
+      if (stopping()) return
       const startedMs = runtime.now()
       const exit = new AbortController()
       const random = randomStream(behaviour.seed ?? seed, `${options.stream}/${run}`)
@@ -132,6 +139,29 @@ export function startPodWorker(options: PodWorkerOptions): PodWorker {
       container = { ...container, restartCount: run + 1 }
       backOffMs = Math.min(MAX_BACK_OFF_MS, backOffMs * 2)
     }
+  }
+
+  /** Reads the environment for the container that is about to start, as soon as all of it is there. */
+  async function configure(): Promise<void> {
+    let told: string | undefined
+    for (let made = environment(); !stopping(); made = environment()) {
+      if (made.ok) {
+        env = made.env
+        behaviour = behaviourOf(pod, env)
+        return
+      }
+      const { message } = made
+      if (message !== told) {
+        publish({ ...container, state: { waiting: { reason: 'CreateContainerConfigError', message } } })
+        warn(pod, 'Failed', `Error: ${message}`)
+        told = message
+      }
+      await pause(CONFIG_RETRY_MS)
+    }
+  }
+
+  function environment() {
+    return environmentOf(storage, key.namespace ?? '', appContainer(pod))
   }
 
   async function backOffPulling(image: string): Promise<void> {
@@ -208,7 +238,7 @@ export function startPodWorker(options: PodWorkerOptions): PodWorker {
   return {
     update(next) {
       pod = next
-      const changed: Behaviour = behaviourOf(next)
+      const changed: Behaviour = behaviourOf(next, env)
       if (!isDeepStrictEqual(changed, behaviour)) {
         behaviour = changed
         readiness?.check()
