@@ -29,7 +29,7 @@ type Play = RunOptions['plays'][number]
 /** Releases side by side in one run. */
 const RELEASES = 5
 
-const total = { runs: 0, releases: 0, kills: 0, faults: 0, starts: 0, violations: 0 }
+const total = { runs: 0, releases: 0, kills: 0, faults: 0, starts: 0, starved: 0, violations: 0 }
 const releases = new Map<string, number>()
 const kills = new Map<string, number>()
 const faults = new Map<string, number>()
@@ -49,12 +49,13 @@ for (let seed = first; seed === first || runtime.monotonic() < endsAt; seed++) {
   total.kills += killed
   total.faults += disturbed
   total.starts += result.starts
+  if (result.starved) total.starved++
   total.violations += result.violations.length
   for (const play of chosen) add(releases, nameOf(play), 1)
   for (const [name, count] of result.kills) add(kills, name, count)
   for (const [name, count] of result.faults) add(faults, name, count)
   say(
-    `seed ${seed}, ${controllers} controller${controllers > 1 ? 's' : ''}: ${killed} kills, ${disturbed} faults, ${result.violations.length} violations; ${chosen.map(nameOf).join(', ')}`,
+    `seed ${seed}, ${controllers} controller${controllers > 1 ? 's' : ''}: ${killed} kills, ${disturbed} faults, ${result.violations.length} violations${result.starved ? ', not finished because the machine had no time' : ''}; ${chosen.map(nameOf).join(', ')}`,
   )
   if (result.violations.length === 0) continue
   for (const { namespace, violation } of result.violations) say(`  ${violation.rule} ${namespace}: ${violation.what}`)
