@@ -255,6 +255,36 @@ describe('capacity', () => {
     expect(asked(world)).toBe(6)
   })
 
+  test('when stable shrinks mid-flight, the canary is still measured by what stable had at the start', () => {
+    const world = at(10, {}, { replicas: 10 })
+    write(world.cluster, 'people', (d) => Object.assign(d, { replicas: 4 }))
+    until(world, () => world.weight === 50)
+    expect(asked(world)).toBe(5)
+  })
+
+  test('ready pods that run something else are no capacity', () => {
+    const world = at(10)
+    world.refused = true
+    const { canary } = world.cluster
+    if (canary) canary.deployment.template = version('v9')
+    world.wait(8 * minute)
+    expect(world.weight).toBe(10)
+    world.refused = false
+    until(world, () => world.weight === 50)
+  })
+
+  test('pods that were ready and are lost have the progress deadline to come back', () => {
+    const steps = [10, 20, 100].map((weight) => ({ weight, hold: '1m' }))
+    const world = at(10, { steps }, { deployment: { canaryReplicas: 2, progressDeadline: '5m' } })
+    const [set] = world.cluster.canary?.deployment.sets ?? []
+    if (set) set.pods[0] = world.now + hour
+    world.wait(4 * minute)
+    expect(world.status.message).toContain('1 of 2 pods')
+    until(world, () => world.status.lastOutcome !== undefined, 3 * minute)
+    expect(world.status.lastOutcome?.reason).toBe('ProgressDeadlineExceeded')
+    expect(world.weight).toBe(0)
+  })
+
   test('a canary that people delete, scale down or edit is put right again', () => {
     const world = at(50)
     const copy = () => {
@@ -427,6 +457,47 @@ describe('promotion', () => {
     world.breaching.add('v2')
     until(world, () => runs(world).join() === 'v1')
     expect(world.status).toMatchObject({ stable: { name: 'v1' }, knownBad: [{ name: 'v2' }] })
+  })
+
+  test('scaled to zero during the roll: traffic stays with the canary, where somebody is', () => {
+    const world = rolling()
+    write(world.cluster, 'people', (d) => Object.assign(d, { replicas: 0 }))
+    tick(world.cluster, () => undefined)
+    world.wait(5 * minute)
+    expect(world.weight).toBe(100)
+    write(world.cluster, 'people', (d) => Object.assign(d, { replicas: 4 }))
+    tick(world.cluster, () => undefined)
+    until(world, () => world.status.phase === 'Healthy')
+    expect(runs(world)).toEqual(['v2'])
+  })
+
+  test('a person who lets the promoted template go before Sluice does is a resume all the same', () => {
+    const world = at(100, {}, { replicas: 10 })
+    world.onStatus = ({ deployment }) => {
+      const { cluster } = world
+      if (!deployment?.promotion || deployment.promotion.resumedAt || cluster.breakGlass) return
+      cluster.breakGlass = true
+      write(cluster, 'people', (d) => Object.assign(d, { paused: false }))
+    }
+    until(world, () => runs(world)[0] === 'v2')
+    world.breaching.add('v2')
+    until(world, () => world.weight === 0, 30_000)
+    until(world, () => runs(world).join() === 'v1')
+    expect(world.status.lastOutcome?.message).toContain('slow')
+  })
+
+  test('a breach of what a Deployment created anew runs already: nothing is there to roll back to, and that is said', () => {
+    const world = rolling()
+    world.gitMode = 'Off'
+    create(world.cluster, version('v2'), 10)
+    tick(world.cluster, () => undefined)
+    world.breaching.add('v2')
+    world.wait(10 * minute)
+    expect(world.weight).toBe(0)
+    expect(runs(world)).toEqual(['v2'])
+    expect(world.status.conditions).toContainEqual(
+      expect.objectContaining({ type: 'Ready', status: 'False', reason: 'UntestedServing' }),
+    )
   })
 
   test('a revert during the roll is an abort: traffic back, the old version rolls, nobody is to blame', () => {

@@ -59,7 +59,9 @@ export function watch(world: DeploymentWorld): { after(): void; end(): void } {
     const { cluster } = world
     const d = cluster.deployment
     if (world.seen || !d) return
-    expect(readyPods(d, isReady(cluster)), 'traffic returns to enough pods').toBeGreaterThanOrEqual(d.replicas)
+    expect(readyPods(d, isReady(cluster)), 'traffic returns to enough pods').toBeGreaterThanOrEqual(
+      Math.max(1, d.replicas),
+    )
     const excused = Object.keys(cluster.excused).map(contentHash)
     for (const { hash } of runningIn(cluster, d))
       expect([...passed, ...excused], 'of versions that were tried').toContain(hash)
@@ -173,6 +175,8 @@ function hands(world: DeploymentWorld, effect: Effect, seen: Observation, before
         (r) => r?.hash,
       )
       expect(homes, 'lets go only what was tried').toContain(desired?.hash)
+      if (deployment?.promotion && world.latest?.status.deployment?.promotion)
+        expect(deployment.promotion.resumedAt, 'it is written down before old pods go').toBeDefined()
       return
     }
     case 'restoreTemplate':

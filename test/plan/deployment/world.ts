@@ -104,6 +104,7 @@ export class DeploymentWorld extends World {
     // A watch that lags is no reason to blame anybody.
     if (this.seen || this.cached) return undefined
     if (!d || !canary || canary.until !== undefined) return 'there is no canary Deployment'
+    if (contentOf(canary.deployment.template) !== contentOf(canary.applied)) return 'the canary runs something else'
     if (canary.revision !== this.status.canary?.revision) return `the canary runs ${canary.revision}`
     const ready = readyPods(canary.deployment, isReady(this.cluster))
     const share = Math.max(1, Math.ceil((d.replicas * weight) / 100))
