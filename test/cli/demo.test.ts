@@ -83,6 +83,24 @@ describe('sluice demo', { timeout: 240_000 }, () => {
     expect(await leftOver()).toEqual([])
   })
 
+  test('--story deployment tells of one Deployment: no client notices the good release, no pod of it ever ran a bad one', async () => {
+    const demo = start(process.execPath, [main, 'demo', '--story', 'deployment', '--json'])
+    expect(await demo.ended, `${demo.err()}${demo.out().slice(0, 4_000)}`).toBe(0)
+    const report = JSON.parse(demo.out())
+    expect(report.ok).toBe(true)
+    const [good, errors, missing] = report.acts
+    expect(good).toMatchObject({ id: 'good', result: 'Promoted', weights: [10, 50, 100, 0], bad: 0, failures: [] })
+    expect(errors).toMatchObject({ id: 'errors', result: 'RolledBack', version: '2.1.0', failures: [] })
+    expect(missing).toMatchObject({ id: 'missing', result: 'RolledBack', weights: [], bad: 0, failures: [] })
+    expect(missing.message).toMatch(/ImagePullBackOff/)
+    const subjects: string[] = report.commits.map((commit: { subject: string }) => commit.subject)
+    expect(subjects.filter((subject) => subject.startsWith('checkout: roll back'))).toHaveLength(2)
+    expect(report.durationMs).toBeLessThan(90_000)
+    expect(demo.err()).toBe('')
+    expect(await readdir(temporary)).toEqual([])
+    expect(await leftOver()).toEqual([])
+  })
+
   test('--keep tells where everything is, stays, and ends with Ctrl-C', async () => {
     const demo = start(process.execPath, [main, 'demo', '--keep', '--json'])
     await until(() => demo.err().includes('Ctrl-C ends it'), 'told the places', demo)
