@@ -31,7 +31,6 @@ const tried: Record<string, string> = {
   'npm ci && npm test': 'by CI from a clean clone: this very run',
   'docker build -f deploy/Dockerfile -t registry.example.com/sluice:0.1.0 . && docker push registry.example.com/sluice:0.1.0':
     'not here: it needs a container engine and a registry',
-  'kubectl apply -f crds': 'below, with the real kubectl against the sandbox',
   'kubectl apply -k deploy': 'below, with the real kubectl against the sandbox',
   'npm run sluice -- controller --kubeconfig ~/.kube/config --prometheus http://localhost:9090 --namespace shop':
     'by test/scenario, as a child process with other addresses',
@@ -56,15 +55,14 @@ test('every file that the README links to is there', async () => {
 })
 
 describe.skipIf(!hasKubectl)('with the real kubectl', () => {
-  test('crds/ and deploy/ are taken as they are', async () => {
+  test('deploy/ is taken as it is', async () => {
     const dir = await mkdtemp(join(tmpdir(), 'sluice-readme-'))
     let sandbox: Sandbox | undefined
     try {
       sandbox = await startSandbox({ dir })
       const env = { ...process.env, KUBECONFIG: sandbox.kubeconfig }
-      const applied = await run('kubectl', ['apply', '-f', 'crds'], { cwd: top, env })
-      expect(applied.stdout).toContain('rollouts.sluice.dev')
       const deployed = await run('kubectl', ['apply', '-k', 'deploy'], { cwd: top, env })
+      expect(deployed.stdout).toContain('rollouts.sluice.dev')
       expect(deployed.stdout).toContain('deployment.apps/sluice')
       expect(deployed.stdout).toContain('validatingadmissionpolicy.admissionregistration.k8s.io/requester.sluice.dev')
     } finally {
