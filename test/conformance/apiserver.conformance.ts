@@ -17,6 +17,8 @@ import {
 } from './apiserver.fixtures.ts'
 
 import { crdConformance } from './crd.conformance.ts'
+import { creatingConformance } from './creating.conformance.ts'
+import { selectorConformance } from './selectors.conformance.ts'
 
 export interface ConnectedServer {
   client: RawClient
@@ -474,6 +476,8 @@ export function apiServerConformance(label: string, connect: () => Promise<Conne
     })
 
     crdConformance(() => client)
+    creatingConformance(() => client)
+    selectorConformance(() => client)
 
     describe('listing', () => {
       test('pages keep to the moment of the first one', async () => {

@@ -84,6 +84,7 @@ function servedVersion(version: Json): ServedVersion {
     ...(isObject(schema) ? { schema: schema as Schema } : {}),
     columns: objects(version.additionalPrinterColumns) as unknown as Column[],
     statusSubresource: isObject(subresources.status),
+    selectableFields: objects(version.selectableFields).map(({ jsonPath }) => String(jsonPath)),
     ...(isObject(subresources.scale) ? { scale: subresources.scale as unknown as ScalePaths } : {}),
     ...(version.deprecated === true
       ? { deprecationWarning: String(version.deprecationWarning ?? `${String(version.name)} is deprecated`) }

@@ -104,7 +104,8 @@ export function paths(set: FieldSet, prefix = ''): string[] {
   return result
 }
 
-function shownElement(element: string): string {
+/** A path element as Kubernetes prints it: `.image`, `[name="web"]`. */
+export function shownElement(element: string): string {
   const text = element.slice(2)
   if (element.startsWith('f:')) return `.${text}`
   if (element.startsWith('v:')) return `[=${text}]`

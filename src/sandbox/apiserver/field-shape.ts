@@ -36,13 +36,20 @@ export function itemsByElement(
   shape: Shape,
 ): Map<string, unknown> {
   const items = new Map<string, unknown>()
-  const keys = schema?.['x-kubernetes-list-map-keys'] ?? []
-  const defaults = keyDefaults(schema)
+  const elementOf = elementsOf(schema, shape)
   for (const item of list) {
-    const element = shape === 'set' ? valueElement(item) : keyElement(item, keys, defaults)
+    const element = elementOf(item)
     if (element !== undefined) items.set(element, item)
   }
   return items
+}
+
+/** Names the items of a set or keyed list; undefined for an item without a usable key. */
+export function elementsOf(schema: Schema | undefined, shape: Shape): (item: unknown) => string | undefined {
+  if (shape === 'set') return valueElement
+  const keys = schema?.['x-kubernetes-list-map-keys'] ?? []
+  const defaults = keyDefaults(schema)
+  return (item) => keyElement(item, keys, defaults)
 }
 
 function keyDefaults(schema: Schema | undefined): Json {

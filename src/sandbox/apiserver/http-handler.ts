@@ -13,6 +13,7 @@ import { type Exchange, readBody, sendBytes, sendJson, sendStatus, sendText, sta
 import type { FaultTarget } from './faults.ts'
 import { createSnapshots, handleGet, handleList, type Snapshots } from './list.ts'
 import { createOpenApi, type OpenApi } from './openapi.ts'
+import { authorizeRequest } from './request-authorization.ts'
 import { versionOf } from './resource-type.ts'
 import { handleReview } from './reviews.ts'
 import { parseRoute, verbOf } from './route.ts'
@@ -178,7 +179,7 @@ function serve(exchange: Exchange, parts: ServerParts, serving: Serving): void {
   }
   const watch = isWatch(exchange.query)
   const request: ResourceRequest = { ...exchange, route, type, verb: verbOf(exchange.method, route, watch) }
-  authorize(request, parts)
+  authorizeRequest(request, parts, request.verb)
   if (version.deprecationWarning) request.warnings.push(version.deprecationWarning)
   serveResource(request, parts, serving)
 }
@@ -216,27 +217,6 @@ function serveResource(request: ResourceRequest, parts: ServerParts, { snapshots
     deletecollection: () => handleDeleteCollection(request, parts, text, snapshots),
   }
   handlers[verb]?.()
-}
-
-function authorize({ user, route, verb, type }: ResourceRequest, parts: ServerParts): void {
-  // As upstream, a namespace is asked for in itself.
-  const namespace = type.group === '' && type.plural === 'namespaces' ? route.name : route.namespace
-  const attributes = {
-    verb,
-    group: route.group,
-    resource: route.plural,
-    ...(route.subresource ? { subresource: route.subresource } : {}),
-    ...(namespace ? { namespace } : {}),
-    ...(route.name ? { name: route.name } : {}),
-  }
-  if (parts.authorizer.authorize(user, attributes).allowed) return
-  const resource = route.subresource ? `${route.plural}/${route.subresource}` : route.plural
-  const where = route.namespace ? `in the namespace "${route.namespace}"` : 'at the cluster scope'
-  throw forbidden(
-    type,
-    route.name ?? '',
-    `User "${user.username}" cannot ${verb} resource "${resource}" in API group "${route.group}" ${where}`,
-  )
 }
 
 function authorizeImpersonation(

@@ -2,9 +2,10 @@ import { randomUUID } from 'node:crypto'
 import type { KubeObject } from '../../kube/object.ts'
 import { negotiate, partialMetadata } from './encoding.ts'
 import { sendJson, sendText } from './exchange.ts'
+import { parseFieldSelector } from './field-selector.ts'
+import { type LabelSelector, parseLabelSelector } from './label-selector.ts'
 import { inVersion } from './request-context.ts'
-import { apiVersionIn, type ResourceType, refKey } from './resource-type.ts'
-import { type LabelSelector, parseFieldSelector, parseLabelSelector } from './selectors.ts'
+import { apiVersionIn, type ResourceType } from './resource-type.ts'
 import type { ResourceRequest, ServerParts } from './server-parts.ts'
 import { ApiError, badRequest, expired, fieldForbidden, invalid, notFound } from './status.ts'
 import { type TableOptions, tableOf } from './table.ts'
@@ -40,7 +41,7 @@ export function selectionOf(request: ResourceRequest): Selection {
   const labels = request.query.get('labelSelector')
   const fields = request.query.get('fieldSelector')
   const byLabel: LabelSelector = labels ? parseLabelSelector(labels) : () => true
-  const byField = fields ? parseFieldSelector(fields, refKey(request.type)) : () => true
+  const byField = fields ? parseFieldSelector(fields, request.type, request.route.version) : () => true
   const { namespace, name } = request.route
   return {
     selects: (object) =>

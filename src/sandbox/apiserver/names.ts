@@ -14,6 +14,9 @@ const labelValueRule =
 const qualifiedNameRule =
   "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
 
+const labelKeyRule =
+  "a valid label key must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
+
 export function isLabel(text: string): boolean {
   return text.length <= 63 && label.test(text)
 }
@@ -71,6 +74,7 @@ export function validateLabels(labels: Record<string, unknown>, field: string): 
 export function validateQualifiedKey(key: string, field: string): Cause[] {
   const slash = key.lastIndexOf('/')
   const name = key.slice(slash + 1)
+  if (key.indexOf('/') !== slash) return [fieldInvalid(field, key, labelKeyRule)]
   if (slash >= 0 && !isSubdomain(key.slice(0, slash))) return [fieldInvalid(field, key, `prefix part ${subdomainRule}`)]
   if (name === '') return [fieldInvalid(field, key, 'name part must be non-empty')]
   if (name.length > 63) return [fieldInvalid(field, key, 'name part must be no more than 63 characters')]

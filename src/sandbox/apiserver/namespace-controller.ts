@@ -27,7 +27,7 @@ interface Parts {
  * for its objects' finalizers, then lets it go.
  */
 export function runNamespaceController({ store, registry, pipeline, admission, runtime }: Parts): () => void {
-  const removeHook = admission.addValidating((request) => {
+  const removeHook = admission.addMutating((request) => {
     if (request.operation === 'DELETE' && refKey(request.type) === refKey(namespaces) && immortal.has(request.name)) {
       throw forbidden(request.type, request.name, 'this namespace may not be deleted')
     }

@@ -98,6 +98,7 @@ export function createPipeline({ store, registry, admission, runtime }: Pipeline
     type.rules.prepare?.(object, undefined)
     const causes = validateObject(type, version, object, undefined)
     if (causes.length > 0) throw invalid(type, metadata.name ?? '', causes)
+    context.authorizeCreate?.()
     admission.validate(request)
     if (store.get(type, metadata)) throw alreadyExists(type, metadata.name)
     object.apiVersion = apiVersionFor(type)
@@ -216,7 +217,9 @@ function checkPreconditions(type: ResourceType, key: ObjectKey, old: KubeObject,
   if (resourceVersion !== undefined && resourceVersion !== '') {
     if (resourceVersion !== old.metadata.resourceVersion) throw modified(type, key.name)
   } else if (!type.unconditionalUpdate) {
-    throw invalid(type, key.name, [fieldInvalid('metadata.resourceVersion', 0, 'must be specified for an update')])
+    // As upstream, this one names the resource where others name the kind.
+    const named = { ...type, kind: type.plural }
+    throw invalid(named, key.name, [fieldInvalid('metadata.resourceVersion', 0, 'must be specified for an update')])
   }
 }
 

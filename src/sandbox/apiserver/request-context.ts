@@ -22,6 +22,8 @@ export interface WriteContext {
   warnings: string[]
   /** Managers were already settled (server-side apply). */
   tracked?: boolean
+  /** Throws unless the user may create; set where another verb creates what does not exist. */
+  authorizeCreate?: () => void
 }
 
 /** The user in whose name the sandbox's own controllers write. */

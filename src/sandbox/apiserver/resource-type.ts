@@ -24,6 +24,8 @@ export interface ServedVersion {
   columns?: Column[]
   statusSubresource: boolean
   scale?: ScalePaths
+  /** JSON paths with a leading dot, of fields a custom resource can be selected by. */
+  selectableFields?: string[]
   deprecationWarning?: string
   /** The schema's CEL rules, compiled at first use. */
   rules?: RuleCheck
@@ -54,6 +56,8 @@ export interface ResourceType extends ResourceRef {
   generation: 'none' | 'spec' | 'spec and annotations' | 'all'
   /** Whether a PUT without resourceVersion is an unconditional update. */
   unconditionalUpdate: boolean
+  /** Whether a PUT of what does not exist creates it. */
+  createOnUpdate?: boolean
   rules: TypeRules
   /** Set on a second name for the same stored objects: which objects, and how each is shown and read. */
   alias?: { of: ResourceRef; show(stored: KubeObject): KubeObject; read(shown: KubeObject): KubeObject }

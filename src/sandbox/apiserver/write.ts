@@ -1,5 +1,5 @@
 import type { KubeObject } from '../../kube/object.ts'
-import { applyConfiguration } from './apply-patch.ts'
+import { handleApply } from './apply-request.ts'
 import type { DeleteOptions } from './deletion.ts'
 import { parseBody, sendJson, sendText } from './exchange.ts'
 import { clone, isObject, type Json } from './json.ts'
@@ -7,19 +7,11 @@ import { jsonPatch } from './json-patch.ts'
 import { handleList, type Snapshots, selectionOf, sendObject } from './list.ts'
 import { applySchema } from './managed-fields.ts'
 import { mergePatch } from './merge-patch.ts'
-import { timestamp } from './pipeline.ts'
+import { authorizeRequest } from './request-authorization.ts'
 import { inVersion, type WriteContext } from './request-context.ts'
 import { apiVersionIn, storedVersion, versionOf } from './resource-type.ts'
 import type { ResourceRequest, ServerParts } from './server-parts.ts'
-import {
-  ApiError,
-  badRequest,
-  fieldNotSupported,
-  fieldRequired,
-  forbidden,
-  invalid,
-  type StatusBody,
-} from './status.ts'
+import { ApiError, badRequest, conflict, fieldNotSupported, invalid, type StatusBody } from './status.ts'
 import { strategicPatch } from './strategic-patch.ts'
 import { writeContext } from './write-context.ts'
 
@@ -50,11 +42,22 @@ export function handleCreate(request: ResourceRequest, parts: ServerParts, text:
   sendObject(request, parts, 201, parts.pipeline.create(request.type, request.route.namespace, body, context))
 }
 
-function checkNamespace({ route, type }: ResourceRequest, body: KubeObject): void {
+/** Refuses an object that names another namespace than the request. */
+export function checkNamespace({ route, type }: ResourceRequest, body: KubeObject): void {
   const { namespace } = body.metadata
   if (type.namespaced && namespace && namespace !== route.namespace) {
     throw badRequest(`the namespace of the provided object does not match the namespace sent on the request`)
   }
+}
+
+/** Refuses an object of another name than the one on the URL, before anybody looks whether it exists. */
+export function checkName(name: string, onUrl: string): void {
+  if (name === onUrl) return
+  throw badRequest(
+    name === ''
+      ? `the name of the object (${onUrl} based on URL) was undeterminable: name must be provided`
+      : `the name of the object (${name}) does not match the name on the URL (${onUrl})`,
+  )
 }
 
 export function handleUpdate(request: ResourceRequest, parts: ServerParts, text: Buffer): void {
@@ -62,12 +65,33 @@ export function handleUpdate(request: ResourceRequest, parts: ServerParts, text:
   checkNamespace(request, body)
   const { type, route } = request
   const key = { namespace: route.namespace, name: route.name ?? '' }
-  sendObject(
-    request,
-    parts,
-    200,
-    parts.pipeline.update(type, key, writeContext(request), () => body),
+  checkName(body.metadata.name, key.name)
+  const context = writeContext(request)
+  const isNew = !parts.store.get(type.alias?.of ?? type, key)
+  if (isNew && type.createOnUpdate && route.subresource === undefined) createByUpdate(request, parts, body, context)
+  else
+    sendObject(
+      request,
+      parts,
+      200,
+      parts.pipeline.update(type, key, context, () => body),
+    )
+}
+
+/** As upstream, a few kinds come into being by a PUT, whatever resourceVersion it carries; it needs the verb create, too. */
+function createByUpdate(request: ResourceRequest, parts: ServerParts, body: KubeObject, context: WriteContext): void {
+  const { type, route } = request
+  const { uid, resourceVersion: _, ...metadata } = body.metadata
+  if (uid) {
+    throw conflict(type, body.metadata.name, `Precondition failed: UID in precondition: ${uid}, UID in object meta: `)
+  }
+  const created = parts.pipeline.create(
+    type,
+    route.namespace,
+    { ...body, metadata },
+    { ...context, authorizeCreate: () => authorizeRequest(request, parts, 'create') },
   )
+  sendObject(request, parts, 201, created)
 }
 
 export function handlePatch(request: ResourceRequest, parts: ServerParts, text: Buffer): void {
@@ -115,57 +139,6 @@ function asObject(value: unknown): KubeObject {
     kind: String(kind),
     metadata: { ...metadata, name: String(metadata.name ?? '') },
   }
-}
-
-function handleApply(request: ResourceRequest, parts: ServerParts, text: Buffer, context: WriteContext): void {
-  const { type, route, query } = request
-  if (!query.get('fieldManager')) {
-    const options = { group: 'meta.k8s.io', plural: '', kind: 'PatchOptions' }
-    throw invalid(options, '', [fieldRequired('fieldManager', 'is required for apply patch')])
-  }
-  const name = route.name ?? ''
-  const raw = parseBody(text, 'application/yaml')
-  if (!isObject(raw)) throw badRequest('an apply configuration must be an object')
-  const expected = apiVersionIn(type, route.version)
-  if (raw.apiVersion !== expected || raw.kind !== type.kind) {
-    throw badRequest(
-      `invalid object type: ${String(raw.apiVersion)}, Kind=${String(raw.kind)}; expected ${expected}, Kind=${type.kind}`,
-    )
-  }
-  const metadata = isObject(raw.metadata) ? raw.metadata : {}
-  if (metadata.name !== undefined && metadata.name !== name) {
-    throw badRequest(`the name of the object (${String(metadata.name)}) does not match the name on the URL (${name})`)
-  }
-  const config: KubeObject = { ...raw, apiVersion: expected, kind: type.kind, metadata: { ...metadata, name } }
-  checkNamespace(request, config)
-  const version = versionOf(type, route.version) ?? storedVersion(type)
-  const apply = { config, force: query.get('force') === 'true', now: timestamp(parts.runtime) }
-  const key = { namespace: route.namespace, name }
-  if (!parts.store.get(type.alias?.of ?? type, key)) {
-    if (config.metadata.uid)
-      throw new ApiError(
-        409,
-        'Conflict',
-        `uid mismatch: the provided object specified uid ${config.metadata.uid}, and no existing object was found`,
-      )
-    // As upstream, applying what does not exist needs the permission to create it.
-    const attributes = { verb: 'create', group: type.group, resource: type.plural, name }
-    const allowed = parts.authorizer.authorize(request.user, {
-      ...attributes,
-      ...(route.namespace ? { namespace: route.namespace } : {}),
-    })
-    if (!allowed.allowed) {
-      const why = `User "${request.user.username}" cannot create resource "${type.plural}" in API group "${type.group}"`
-      throw forbidden(type, name, why)
-    }
-    const created = applyConfiguration(type, version, undefined, apply, context)
-    const tracked = { ...context, tracked: true }
-    sendObject(request, parts, 201, parts.pipeline.create(type, route.namespace, created, tracked))
-    return
-  }
-  const transform = (live: KubeObject) =>
-    applyConfiguration(type, version, inVersion(type, live, route.version), apply, context)
-  sendObject(request, parts, 200, parts.pipeline.update(type, key, context, transform, true))
 }
 
 /** DeleteOptions from the body, or from the query as the real server also takes them. */

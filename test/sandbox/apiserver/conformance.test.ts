@@ -4,7 +4,7 @@ import { apiServerConformance } from '../../conformance/apiserver.conformance.ts
 import { realApiServer } from '../../conformance/apiserver.real.ts'
 
 apiServerConformance('the sandbox API server', async () => {
-  const server = await startApiServer()
+  const server = await startApiServer({ rbac: true })
   return {
     client: rawClient(server.url, server.token()),
     controllers: true,

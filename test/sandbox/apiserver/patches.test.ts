@@ -2,10 +2,10 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { humanDuration } from '../../../src/sandbox/apiserver/duration.ts'
 import { jsonPatch } from '../../../src/sandbox/apiserver/json-patch.ts'
+import { parseLabelSelector } from '../../../src/sandbox/apiserver/label-selector.ts'
 import { mergePatch } from '../../../src/sandbox/apiserver/merge-patch.ts'
 import { quantityValue } from '../../../src/sandbox/apiserver/quantity.ts'
 import type { Schema } from '../../../src/sandbox/apiserver/schema.ts'
-import { parseLabelSelector } from '../../../src/sandbox/apiserver/selectors.ts'
 import { strategicPatch } from '../../../src/sandbox/apiserver/strategic-patch.ts'
 
 describe('JSON patch', () => {

@@ -34,6 +34,8 @@ interface Builtin {
   virtual?: boolean
   all?: boolean
   conditional?: boolean
+  /** A PUT creates what does not exist. */
+  upsert?: boolean
 }
 
 const workloadScale: ScalePaths = {
@@ -68,12 +70,21 @@ function list(): Builtin[] {
       status: true,
       all: true,
       rules: serviceRules(),
+      upsert: true,
     },
     { api: 'v1', kind: 'ConfigMap', plural: 'configmaps', model: 'V1ConfigMap', short: ['cm'], rules: configMapRules },
     { api: 'v1', kind: 'Secret', plural: 'secrets', model: 'V1Secret', rules: secretRules },
     { api: 'v1', kind: 'ServiceAccount', plural: 'serviceaccounts', model: 'V1ServiceAccount', short: ['sa'] },
-    { api: 'v1', kind: 'Event', plural: 'events', model: 'CoreV1Event', short: ['ev'] },
-    { api: 'v1', kind: 'Endpoints', plural: 'endpoints', model: 'V1Endpoints', short: ['ep'], rules: endpointsRules },
+    { api: 'v1', kind: 'Event', plural: 'events', model: 'CoreV1Event', short: ['ev'], upsert: true },
+    {
+      api: 'v1',
+      kind: 'Endpoints',
+      plural: 'endpoints',
+      model: 'V1Endpoints',
+      short: ['ep'],
+      rules: endpointsRules,
+      upsert: true,
+    },
     { api: 'v1', kind: 'Node', plural: 'nodes', model: 'V1Node', short: ['no'], cluster: true, status: true },
     {
       api: 'events.k8s.io/v1',
@@ -82,6 +93,7 @@ function list(): Builtin[] {
       model: 'EventsV1Event',
       short: ['ev'],
       alias: eventAlias,
+      upsert: true,
     },
     {
       api: 'v1',
@@ -164,6 +176,7 @@ function list(): Builtin[] {
       plural: 'leases',
       model: 'V1Lease',
       rules: leaseRules,
+      upsert: true,
       conditional: true,
     },
     {
@@ -178,15 +191,23 @@ function list(): Builtin[] {
       rules: crdRules,
       conditional: true,
     },
-    { api: rbac, kind: 'Role', plural: 'roles', model: 'V1Role' },
-    { api: rbac, kind: 'RoleBinding', plural: 'rolebindings', model: 'V1RoleBinding', rules: bindingRules },
-    { api: rbac, kind: 'ClusterRole', plural: 'clusterroles', model: 'V1ClusterRole', cluster: true },
+    { api: rbac, kind: 'Role', plural: 'roles', model: 'V1Role', upsert: true },
+    {
+      api: rbac,
+      kind: 'RoleBinding',
+      plural: 'rolebindings',
+      model: 'V1RoleBinding',
+      rules: bindingRules,
+      upsert: true,
+    },
+    { api: rbac, kind: 'ClusterRole', plural: 'clusterroles', model: 'V1ClusterRole', cluster: true, upsert: true },
     {
       api: rbac,
       kind: 'ClusterRoleBinding',
       plural: 'clusterrolebindings',
       model: 'V1ClusterRoleBinding',
       cluster: true,
+      upsert: true,
       rules: bindingRules,
     },
     {
@@ -305,6 +326,7 @@ export function builtinTypes(): ResourceType[] {
       builtin: true,
       generation: entry.generation ?? 'none',
       unconditionalUpdate: !entry.conditional,
+      ...(entry.upsert ? { createOnUpdate: true } : {}),
       rules: entry.rules ?? {},
       ...(entry.alias ? { alias: entry.alias } : {}),
       ...(entry.virtual ? { virtual: true } : {}),
