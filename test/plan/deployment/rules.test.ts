@@ -313,6 +313,8 @@ describe('capacity', () => {
     world.wait(30_000)
     expect(deploymentOf(world).replicas).toBe(6)
     world.breaching.add('v2')
+    until(world, () => world.weight === 0)
+    expect(world.cluster.autoscaler.min, 'until the canary has gone').toBe(6)
     world.wait(5 * minute)
     expectQuiet(world)
     expect(world.cluster.autoscaler.min).toBe(2)
@@ -854,6 +856,23 @@ describe('deletion', () => {
     gone(world)
     expectQuiet(world)
     expect(world.cluster.labelled).toBe(false)
+  })
+
+  test('the autoscaler gets its minimum back before the Rollout goes, also when that fails at first', () => {
+    const world = new DeploymentWorld({}, { replicas: 6 })
+    world.cluster.autoscaler = { min: 2, max: 12, demand: 6 }
+    world.settle()
+    world.release(version('v2'))
+    until(world, () => world.weight === 10)
+    world.deleting = true
+    world.deletedAt = world.now
+    world.onHands = (effect) => {
+      world.refused = effect.kind === 'floor' && world.now - (world.deletedAt ?? 0) < 2 * minute
+    }
+    world.wait(5 * minute)
+    expect(world.gone).toBe(true)
+    expect(world.cluster.autoscaler).toMatchObject({ min: 2 })
+    expectQuiet(world)
   })
 
   test('while the Deployment may not be written: it waits ten minutes, then goes and says what it leaves', () => {
