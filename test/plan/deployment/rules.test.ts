@@ -205,11 +205,11 @@ describe('capacity', () => {
   })
 
   test('pods are asked for when the window has opened, not before', () => {
-    const world = adopted({ windows: [{ deny: '0 0 * * *', for: '2h', timezone: 'UTC' }] })
+    const world = adopted({ windows: [{ deny: '0 0 * * *', for: '20m', timezone: 'UTC' }] })
     world.release(version('v2'))
-    world.wait(hour)
+    world.wait(10 * minute)
     expect(world.cluster.canary).toBeUndefined()
-    until(world, () => world.weight === 10, 2 * hour)
+    until(world, () => world.weight === 10, hour)
   })
 
   test('pods that never become ready end it after the progress deadline, with the reason', () => {
