@@ -21,7 +21,11 @@ export interface AppGiven {
 export const STABLE_LABELS = { app: 'checkout', track: 'stable' }
 
 export function templateOf({ tag, image, behaviour = {} }: Release, labels: Record<string, string> = STABLE_LABELS) {
-  const env = Object.entries(behaviour).map(([name, value]) => ({ name: `SANDBOX_${name}`, value }))
+  // Pods that end go on serving until every proxy knows, also on a machine that is busy with other tests.
+  const env = Object.entries({ SHUTDOWN_MS: '1500', ...behaviour }).map(([name, value]) => ({
+    name: `SANDBOX_${name}`,
+    value,
+  }))
   return { metadata: { labels }, spec: { containers: [{ name: 'app', image: image ?? `checkout:${tag}`, env }] } }
 }
 

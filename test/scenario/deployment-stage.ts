@@ -58,6 +58,8 @@ export interface DeploymentScene extends AsyncDisposable {
   namespace: string
   load: Load | undefined
   developer: Developer
+  /** Requests of clients that failed, by status; `none` where nobody answered. */
+  failures(): Record<string, number>
   status(): RolloutStatus
   statuses(): readonly RolloutStatus[]
   rollout(): KubeObject | undefined
@@ -167,6 +169,11 @@ export function deploymentScenes(stage: Stage) {
         return load
       },
       developer,
+      failures() {
+        const { status = {}, errors = 0 } = load?.counts() ?? {}
+        const bad = Object.entries(status).filter(([code]) => Number(code) >= 500)
+        return { ...Object.fromEntries(bad), ...(errors > 0 ? { none: errors } : {}) }
+      },
       status: () => (present?.status ?? {}) as RolloutStatus,
       statuses: () => statuses,
       rollout: () => present,

@@ -62,7 +62,7 @@ describe.concurrent('a Deployment makes progress', { timeout: 240_000 }, () => {
     await s.rest('Promoted', 'v2')
     expect(s.weights()).toEqual([0, 10, 50, 100, 0])
     for (const [weight, ready] of asked) expect(ready).toBeGreaterThanOrEqual((4 * weight) / 100)
-    expect(s.load?.counts().bad).toBe(0)
+    expect(s.failures()).toEqual({})
     expect(await s.commits()).toEqual([
       'everything',
       'release v2',
@@ -168,7 +168,7 @@ describe.concurrent('a Deployment makes progress', { timeout: 240_000 }, () => {
     await s.until('copies gone', () => own() === undefined && s.get(more.budgets, 'checkout-canary') === undefined)
     await s.until('its own minimum again', () => fieldAt(s.get(more.autoscalers), 'spec', 'minReplicas') === 2)
     expect(s.get(more.autoscalers)?.metadata.annotations ?? {}).toEqual({})
-    expect(s.load?.counts().bad).toBe(0)
+    expect(s.failures()).toEqual({})
   })
 
   test('a restart while nothing is released rolls as ever, and starts no rollout', async () => {
@@ -184,7 +184,7 @@ describe.concurrent('a Deployment makes progress', { timeout: 240_000 }, () => {
     expect(s.status().attempt).toBe(attempt)
     expect(s.status().stable?.hash).toBe(stable?.hash)
     expect(s.weights()).toEqual([0])
-    expect(s.load?.counts().bad).toBe(0)
+    expect(s.failures()).toEqual({})
   })
 
   test('a newer image while the promoted one still rolls waits for its own rollout', async () => {
@@ -205,7 +205,7 @@ describe.concurrent('a Deployment makes progress', { timeout: 240_000 }, () => {
     const results = s.status().history?.map((outcome) => outcome.result)
     expect(results?.filter((result) => result === 'Promoted')).toHaveLength(2)
     expect(s.weights()).toEqual([0, 50, 100, 0, 50, 100, 0])
-    expect(s.load?.counts().bad).toBe(0)
+    expect(s.failures()).toEqual({})
   })
 
   test('a Deployment in the middle of its own roll is adopted when that has ended', async () => {
@@ -257,7 +257,7 @@ describe.concurrent('a Deployment makes progress', { timeout: 240_000 }, () => {
     await s.release({ tag: 'v2' })
     await s.rest('Promoted', 'v2')
     expect(s.weights()).toEqual([0, 50, 100, 0])
-    expect(s.load?.counts().bad).toBe(0)
+    expect(s.failures()).toEqual({})
   })
 
   test('of two Rollouts on one Deployment the younger is Invalid and names the older', async () => {
