@@ -69,4 +69,6 @@ export interface Context {
   isLeader(): boolean
   /** The process has been asked to end: what is under way is finished, nothing long is begun. */
   isStopping(): boolean
+  /** Resolves when it is the caller's turn among all that is not urgent. */
+  turn(): Promise<void>
 }

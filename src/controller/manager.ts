@@ -36,6 +36,9 @@ import { createTriggers } from './triggers.ts'
 /** What events that are still to be written get at the end. */
 const EVENTS_GRACE_MS = 1_000
 
+/** Many canaries may break at one moment: their retreats must not wait for each other (I2). */
+const RETREATS_AT_ONCE = 64
+
 /** A running controller. */
 export interface Controller {
   /** Base URL of health, metrics and the Slack endpoint. */
@@ -143,6 +146,7 @@ export async function startController(config: ControllerConfig, parts: Controlle
       findRival(router, caches.of('rollouts').byIndex('namespace', rollout.metadata.namespace ?? ''), rollout, spec),
     isLeader: () => elector?.isLeaderNow() ?? true,
     isStopping: () => stopped.signal.aborted,
+    turn: () => pacer.turn(),
   }
 
   function onChange(kind: Kind, key: string, object: KubeObject | undefined, previous: KubeObject | undefined): void {
@@ -185,8 +189,7 @@ export async function startController(config: ControllerConfig, parts: Controlle
     working = Promise.resolve()
     queue.run({
       workers: config.workers,
-      // Routine keys hold their places while they wait for their turn: many retreats at one moment must not share one place (I2).
-      urgentWorkers: config.workers,
+      urgentWorkers: RETREATS_AT_ONCE,
       handler: async (key, urgent) => {
         if (!urgent) await pacer.turn()
         if (!context.isLeader()) return undefined

@@ -34,6 +34,8 @@ export async function reconcile(c: Context, key: string): Promise<Again> {
   const spec = effectiveSpec(rollout, observation.spec, recorded)
 
   const { failed, undone } = await perform(c, { rollout, ref, spec, decided })
+  // What follows a retreat may wait; the retreats of other Rollouts at the same moment may not (I2).
+  if (decided.effects.some((effect) => effect.kind === 'setWeight' && effect.direction === 'retreat')) await c.turn()
   const status = failed ? withProblem(decided.fallback, failed.problem) : undone.reduce(withProblem, decided.status)
   const retreating = failed?.effect.kind === 'setWeight' && failed.effect.direction === 'retreat'
   const outcome = await c.recorder.record(rollout, status).catch((error: unknown) => {

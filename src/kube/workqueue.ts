@@ -38,9 +38,9 @@ export type Requeue = { afterMs: number; urgent?: boolean } | undefined
 export type Handler = (key: string, urgent: boolean) => Promise<Requeue | void>
 
 export interface RunOptions {
-  /** Keys worked on at the same time. */
+  /** Routine keys worked on at the same time; urgent ones take these places too. */
   workers: number
-  /** Additional places that only urgent keys may take, for when all workers are busy. Default 1. */
+  /** Additional places, so that urgent keys need not wait while all workers are busy, nor routine ones while many are urgent. Default 1. */
   urgentWorkers?: number
   handler: Handler
   /** Told about an error after which the key is tried again in `retryMs`. Must not throw. */
@@ -86,6 +86,7 @@ export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
   /** What the last run of each key's handler wanted. */
   const wanted = createDelays(runtime, (key, urgent) => add(key, urgent))
   const ended = Promise.withResolvers<void>()
+  let routineWorking = 0
   let running: RunOptions | undefined
   let state: 'open' | 'draining' | 'closed' = 'open'
   let dispatching = false
@@ -117,7 +118,7 @@ export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
       if (!running) return
       const { workers, urgentWorkers = 1 } = running
       while (working.size < workers + urgentWorkers) {
-        const next = lanes.take(working.size < workers ? 'both' : 'urgent')
+        const next = lanes.take(routineWorking < workers ? 'both' : 'urgent')
         if (!next) break
         void work(running, next.key, next.urgent)
       }
@@ -127,6 +128,7 @@ export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
 
   async function work(run: RunOptions, key: string, urgent: boolean): Promise<void> {
     working.set(key, 'clean')
+    if (!urgent) routineWorking += 1
     const started = runtime.monotonic()
     hooks.depth?.(lanes.size)
     hooks.waited?.(started - (addedAt.get(key) ?? started), urgent)
@@ -143,6 +145,7 @@ export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
     } finally {
       const added = working.get(key)
       working.delete(key)
+      if (!urgent) routineWorking -= 1
       hooks.worked?.(runtime.monotonic() - started)
       if (added !== 'clean' && state !== 'closed') enqueue(key, added === 'urgent')
       dispatch()

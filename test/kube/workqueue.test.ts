@@ -195,6 +195,18 @@ describe('fairness', () => {
     expect(setup.started).toEqual(['a', 'b', 'retreat'])
   })
 
+  test('routine keys go on while urgent ones are stuck', async () => {
+    const setup = setUp((s) => (key) => s.world.runtime().sleep(key === 'well' ? 1 : 1e6), {
+      workers: 2,
+      urgentWorkers: 2,
+    })
+    for (const key of ['a', 'b', 'c']) setup.queue.add(key, { urgent: true })
+    await setup.world.runUntil(1)
+    setup.queue.add('well')
+    await setup.world.runUntil(10)
+    expect(setup.started).toEqual(['a', 'b', 'c', 'well'])
+  })
+
   test('an urgent add during the work makes the next turn urgent', async () => {
     const setup = setUp(takes(10))
     for (const key of ['a', 'b', 'c']) setup.queue.add(key)
