@@ -210,10 +210,6 @@ export const templates: Record<string, { metadata?: object; spec: object }> = {
   'host network': {
     spec: { hostNetwork: true, containers: [{ name: 'web', image: 'web:1', ports: [{ containerPort: 80 }] }] },
   },
-}
-
-/** What few people write, and a real API server takes all the same: for the identity of content only. */
-export const rareTemplates: Record<string, { metadata?: object; spec: object }> = {
   'quantities that are rounded, and zeros of them': {
     spec: {
       overhead: { cpu: '0.25', memory: '120M' },

@@ -1,52 +1,24 @@
 import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { parse, stringify } from 'yaml'
+import { parse } from 'yaml'
 import { plainQuantity } from '../../src/plan/quantity.ts'
-import { canonicalJson, contentHash } from '../../src/plan/revision.ts'
+import { contentHash } from '../../src/plan/revision.ts'
 import { essentialTemplate } from '../../src/plan/template.ts'
-import { rawClient } from '../conformance/apiserver.client.ts'
-import { realServer } from '../conformance/apiserver.real.ts'
-import { deploymentWith, rareTemplates, templates } from '../conformance/templates.corpus.ts'
+import { deploymentWith, templates } from '../conformance/templates.corpus.ts'
 
-const RARE = './templates.rare.yaml'
-const read = (path: string) => parse(readFileSync(new URL(path, import.meta.url), 'utf8'))
-const usual = read('../conformance/templates.served.yaml')
-const rare = read(RARE)
+const served = parse(readFileSync(new URL('../conformance/templates.served.yaml', import.meta.url), 'utf8'))
 const declared = (template: { metadata?: object; spec: object }) => deploymentWith('t', template).spec.template
 
 describe('a manifest and what a real API server serves of it are one content', () => {
   test.each(Object.keys(templates))('%s', (what) => {
-    expect(essentialTemplate(declared(templates[what]!))).toEqual(essentialTemplate(usual[what].defaulted))
-    expect(contentHash([declared(templates[what]!)])).toBe(contentHash([usual[what].defaulted]))
-  })
-
-  test.each(Object.keys(rareTemplates))('%s', (what) => {
-    expect(essentialTemplate(declared(rareTemplates[what]!))).toEqual(essentialTemplate(rare[what]))
-    expect(contentHash([declared(rareTemplates[what]!)])).toBe(contentHash([rare[what]]))
+    expect(essentialTemplate(declared(templates[what]!))).toEqual(essentialTemplate(served[what].defaulted))
+    expect(contentHash([declared(templates[what]!)])).toBe(contentHash([served[what].defaulted]))
   })
 
   test('different manifests are not', () => {
-    const all = [...Object.values(templates), ...Object.values(rareTemplates)].map((t) => contentHash([declared(t)]))
+    const all = Object.values(templates).map((t) => contentHash([declared(t)]))
     expect(new Set(all).size).toBe(all.length)
-  })
-
-  const real = realServer()
-  test.runIf(real)('a real API server serves what is kept here', { timeout: 60_000 }, async () => {
-    const server = await real!()
-    try {
-      const client = rawClient(server.url, server.token)
-      const answers: Record<string, unknown> = {}
-      for (const [what, template] of Object.entries(rareTemplates)) {
-        const path = '/apis/apps/v1/namespaces/default/deployments?dryRun=All'
-        const { body } = await client.request('POST', path, { body: deploymentWith('t', template) })
-        expect(body.message ?? '', what).toBe('')
-        answers[what] = body.spec.template
-      }
-      await expect(stringify(JSON.parse(canonicalJson(answers)))).toMatchFileSnapshot(RARE)
-    } finally {
-      await server.stop()
-    }
   })
 })
 
@@ -107,7 +79,7 @@ describe('what changes how pods behave is not left out', () => {
   })
 
   test('what is reduced stays as it is when it is reduced again', () => {
-    for (const template of [...Object.values(templates), ...Object.values(rareTemplates)]) {
+    for (const template of Object.values(templates)) {
       const once = essentialTemplate(declared(template))
       expect(essentialTemplate(once)).toEqual(once)
     }

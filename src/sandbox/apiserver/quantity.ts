@@ -21,10 +21,11 @@ const pattern = /^([+-]?)(\d+\.?\d*|\.\d+)(?:[eE]([+-]?\d+)|([numkMGTPE]|[KMGTPE
 
 /**
  * A quantity as the real server writes it back: without fractions, in the largest suffix of its own kind (powers of two,
- * powers of ten, exponents). Text that is no quantity is answered as it is.
+ * powers of ten, exponents), rounded up to so many decimal places (what is smaller than a billionth always is). Text that is no
+ * quantity is answered as it is.
  * https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
  */
-export function canonicalQuantity(text: string): string {
+export function canonicalQuantity(text: string, places = 9): string {
   const match = pattern.exec(text)
   if (!match) return text
   const [, sign, number = '', exponent, suffix = ''] = match
@@ -32,18 +33,21 @@ export function canonicalQuantity(text: string): string {
   const digits = BigInt(`${whole}${fraction}`)
   const minus = sign === '-' && digits !== 0n ? '-' : ''
   if (suffix.endsWith('i')) {
-    const bytes = ceilDivide(
-      digits << (10n * BigInt('KMGTPE'.indexOf(suffix.charAt(0)) + 1)),
-      10n ** BigInt(fraction.length),
-    )
-    if (bytes >= 1024n) return minus + inPowers(bytes, 1024n, ['', 'Ki', 'Mi', 'Gi', 'Ti', 'Pi', 'Ei'])
+    const scaled = digits << (10n * BigInt('KMGTPE'.indexOf(suffix.charAt(0)) + 1))
+    const divisor = 10n ** BigInt(fraction.length)
+    const bytes = scaled / divisor
+    // As upstream, what is no whole number of bytes is told in powers of ten.
+    if (bytes >= 1024n && bytes * divisor === scaled)
+      return minus + inPowers(bytes, 1024n, ['', 'Ki', 'Mi', 'Gi', 'Ti', 'Pi', 'Ei'])
   }
   const shift = suffix.endsWith('i') ? 10 * ('KMGTPE'.indexOf(suffix.charAt(0)) + 1) : 0
   const scale = exponent === undefined ? (decimalExponents[suffix] ?? 0) : Number(exponent)
   // In billionths, below which the server rounds up.
   const power = 9 + scale - fraction.length
   const scaled = digits << BigInt(shift)
-  const nanos = power >= 0 ? scaled * 10n ** BigInt(power) : ceilDivide(scaled, 10n ** BigInt(-power))
+  const exact = power >= 0 ? scaled * 10n ** BigInt(power) : ceilDivide(scaled, 10n ** BigInt(-power))
+  const step = 10n ** BigInt(9 - places)
+  const nanos = ceilDivide(exact, step) * step
   if (exponent === undefined) return minus + inPowers(nanos, 1000n, ['n', 'u', 'm', '', 'k', 'M', 'G', 'T', 'P', 'E'])
   return minus + inPowers(nanos, 1000n, ['e-9', 'e-6', 'e-3', '', 'e3', 'e6', 'e9', 'e12', 'e15', 'e18'])
 }

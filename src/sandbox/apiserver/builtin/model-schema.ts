@@ -66,13 +66,16 @@ function attributesOf(model: string): Attribute[] {
   )
 }
 
-const quantityMaps = new Set(['limits', 'requests', 'capacity', 'allocatable', 'hard', 'used', 'averageValue', 'value'])
+const quantityMaps = new Set(['limits', 'requests', 'capacity', 'allocatable', 'hard', 'used', 'overhead'])
+/** Single quantities: a number is taken for the text. */
+const quantityFields = new Set(['V1ResourceFieldSelector.divisor', 'V1EmptyDirVolumeSource.sizeLimit'])
 
 function withFacts(model: string, field: string, schema: Schema): Schema {
   if (schema.type === 'object' && schema.additionalProperties && quantityMaps.has(field)) {
     return { type: 'object', additionalProperties: intOrString }
   }
   const path = `${model}.${field}`
+  if (quantityFields.has(path)) return intOrString
   if (wholeFields.has(path)) return { ...schema, 'x-kubernetes-map-type': 'atomic' }
   if (setLists.has(path)) return { ...schema, 'x-kubernetes-list-type': 'set', 'x-kubernetes-patch-strategy': 'merge' }
   const keys = listKeys[path]

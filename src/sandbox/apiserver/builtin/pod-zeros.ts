@@ -43,6 +43,19 @@ const keptZeros = new Set([
   'whenUnsatisfiable',
 ])
 
+/** The same for fields whose name alone does not tell: by the field that holds them. */
+const keptWithin: Readonly<Record<string, readonly string[]>> = {
+  azureDisk: ['cachingMode', 'fsType', 'kind', 'readOnly'],
+  csi: ['fsType', 'readOnly'],
+  httpHeaders: ['value'],
+  iscsi: ['lun'],
+  options: ['value'],
+  sysctls: ['value'],
+}
+
+/** And the other way round: names that are kept elsewhere. */
+const leftOutWithin: Readonly<Record<string, readonly string[]>> = { ports: ['name'], tolerations: ['key'] }
+
 /** Maps of strings, which go when they are empty; an empty struct stays, for it says something (`emptyDir: {}`). */
 const maps = new Set([
   'annotations',
@@ -50,6 +63,7 @@ const maps = new Set([
   'limits',
   'matchLabels',
   'nodeSelector',
+  'options',
   'overhead',
   'requests',
   'volumeAttributes',
@@ -60,17 +74,18 @@ export function dropZeros(value: unknown, parent = ''): void {
   if (Array.isArray(value)) for (const item of value) dropZeros(item, parent)
   else if (isObject(value)) {
     for (const [name, field] of Object.entries(value)) {
-      if (isZero(name, field) && !(parent === 'options' && name === 'value')) delete value[name]
-      else if (!maps.has(name)) dropZeros(field, name)
+      if (isZero(name, field, parent)) delete value[name]
+      else if (!maps.has(name) || Array.isArray(field)) dropZeros(field, name)
       dropEmptyPath(value, name)
     }
   }
 }
 
-function isZero(name: string, value: unknown): boolean {
+function isZero(name: string, value: unknown, parent: string): boolean {
   if (Array.isArray(value)) return value.length === 0
   if (isObject(value)) return maps.has(name) && Object.keys(value).length === 0
-  return (value === '' || value === 0 || value === false) && !keptZeros.has(name)
+  const isKept = keptWithin[parent]?.includes(name) || (keptZeros.has(name) && !leftOutWithin[parent]?.includes(name))
+  return (value === '' || value === 0 || value === false) && !isKept
 }
 
 /** Of the fields called `path`, only that of an HTTP action may be left out. */
