@@ -86,10 +86,10 @@ const workload = z
               },
             ],
           }),
-        trackConfig: z
-          .boolean()
-          .default(false)
-          .meta({ description: 'Referenced ConfigMaps and Secrets are part of the revision.' }),
+        trackConfig: z.boolean().default(false).meta({
+          description:
+            'Referenced ConfigMaps and Secrets are part of the revision; Sluice must be allowed to list and watch them (docs/deployments.md).',
+        }),
         progressDeadline: duration('How long canary pods may take to become ready.', { min: '1s' }).default('10m'),
         scaleDownDelay: duration('How long canary pods stay after a retreat.').default('30s'),
       })

@@ -42,7 +42,7 @@ export function capacity(turn: Turn, d: DeploymentObservation): Shut | undefined
       message: `waits: Deployment ${d.name} is scaled to zero, so there is nothing to compare with`,
     }
   const { waits } = d.configuration ?? {}
-  if (waits !== undefined) return { reason: 'ConfigMissing', message: `waits: ${waits}` }
+  if (waits !== undefined) return { reason: 'WaitingForConfig', message: `waits: ${waits}` }
   const wanted = wantedReplicas(turn, d, weight)
   const ready = d.canary?.revision === canary.revision && d.canary.intact ? d.canary.ready : 0
   ask(turn, wanted, ready)
