@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { ConfiguredWorld } from './configured-world.ts'
 import { deploymentOf, until } from './stage.ts'
@@ -131,6 +132,23 @@ describe('configuration of a Deployment', () => {
     world.wait(10 * minute)
     expect(world.status).toMatchObject({ phase: 'Healthy', lastOutcome: { result: 'Reverted' } })
     expect(pods(world)).toEqual([undefined])
+    expectQuiet(world)
+  })
+
+  test('that fails while the Deployment takes it over brings the pods before back, slowly, and says so', () => {
+    const world = at(100)
+    const hash = world.status.canary?.config?.hash
+    until(world, () => pods(world)[0] === hash)
+    world.breaching.add('v1')
+    until(world, () => world.weight === 0)
+    world.breaching.clear()
+    expect(world.status.message).toContain('slow')
+    world.wait(10 * minute)
+    expect(world.status).toMatchObject({ phase: 'RolledBack', stable: { name: 'v1' } })
+    expect(world.status.message).toContain('put back the content of ConfigMap/env')
+    expect(world.status.deployment?.restoring).toBeUndefined()
+    expect(pods(world)).toEqual([undefined])
+    expect(deploymentOf(world).paused).toBe(false)
     expectQuiet(world)
   })
 
@@ -276,5 +294,61 @@ describe('trackConfig that is', () => {
     })
     expect(world.status.stable?.tested).toBeUndefined()
     expect(world.status.stable?.config).toBeUndefined()
+  })
+})
+
+describe('any history of configuration and images', () => {
+  const event = fc.oneof(
+    { weight: 4, arbitrary: fc.record({ kind: fc.constant('config'), to: fc.constantFrom('a', 'b', 'c') }) },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant('image'), to: fc.constantFrom('v1', 'v2') }) },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        kind: fc.constantFrom('breach', 'heal', 'replace', 'crash'),
+        to: fc.constantFrom('v1', 'v2'),
+      }),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.record({ kind: fc.constant('lookup'), to: fc.constantFrom('Unread', 'Absent', 'There') }),
+    },
+  )
+  const step = fc.tuple(event, fc.integer({ min: 0, max: 400_000 }))
+
+  function happen(world: ConfiguredWorld, { kind, to }: { kind: string; to: string }): void {
+    if (kind === 'config') world.config = to
+    else if (kind === 'image') world.release(version(to))
+    else if (kind === 'breach') world.breaching.add(to)
+    else if (kind === 'heal') world.breaching.clear()
+    else if (kind === 'replace') world.replaceTemplate()
+    else if (kind === 'crash') world.reconcile({ crashRecorded: true })
+    else if (kind === 'lookup') world.lookup = to === 'Unread' || to === 'Absent' ? to : 'There'
+  }
+
+  test('comes to rest: traffic at home, no canary left, and what serves is stable or known to be waited for', () => {
+    fc.assert(
+      fc.property(fc.array(step, { minLength: 1, maxLength: 8 }), (history) => {
+        const world = adopted()
+        world.onWrite = (effect) => {
+          if (effect.direction === 'forward') expect(world.unfit(effect)).toBeUndefined()
+        }
+        for (const [what, ms] of history) {
+          happen(world, what)
+          world.wait(ms)
+        }
+        world.breaching.clear()
+        world.lookup = 'There'
+        world.wait(90 * minute, () => world.status.canary === undefined && world.status.phase === 'Healthy')
+        world.wait(20 * minute)
+        expect(['Healthy', 'RolledBack']).toContain(world.status.phase)
+        expectQuiet(world)
+        expect(deploymentOf(world).paused).toBe(false)
+        const [only, ...others] = pods(world)
+        expect(others).toEqual([])
+        const { config } = world.status.stable ?? {}
+        expect([undefined, config?.hash]).toContain(only)
+      }),
+      { numRuns: 60 },
+    )
   })
 })
