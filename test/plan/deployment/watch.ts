@@ -206,9 +206,15 @@ function quiet(world: DeploymentWorld): void {
   })
   world.mend()
   world.spec = { ...world.spec, suspend: false, windows: [] }
+  /** No native roll is under way, a restart for example. */
+  const rolled = () => {
+    const { deployment: d } = world.cluster
+    return d === undefined || d.paused || isComplete(d, isReady(world.cluster))
+  }
   const left = () =>
     world.gone ||
-    (!world.status.canary &&
+    (rolled() &&
+      !world.status.canary &&
       !world.status.git?.pending?.length &&
       !world.cluster.canary &&
       ['Healthy', 'RolledBack'].includes(world.status.phase ?? ''))
