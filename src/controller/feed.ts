@@ -15,6 +15,9 @@ export interface AnalysisFeed {
   stop(): void
 }
 
+/** A timer may come so much too early, and a look just before its instant would be one more at the instant before. */
+const EARLY_MS = 2
+
 interface Followed {
   request: AnalysisRequest
   latest?: { attempt: string; stepSince: number; observation: AnalysisObservation }
@@ -38,8 +41,8 @@ export function createAnalysisFeed(options: {
   async function run(key: string, entry: Followed): Promise<void> {
     const { signal } = entry.controller
     while (!signal.aborted) {
-      const wait = Math.max(0, analyst.nextLookAt(entry.request, runtime.now()) - runtime.now())
-      await runtime.sleep(Math.max(10, wait), signal)
+      const wait = analyst.nextLookAt(entry.request, runtime.now()) - runtime.now()
+      await runtime.sleep(Math.max(10, wait + EARLY_MS), signal)
       const { request } = entry
       const observation = await analyst.look(request, runtime.now())
       if (signal.aborted) return

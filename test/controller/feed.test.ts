@@ -3,6 +3,7 @@ import type { AnalysisRequest, Analyst } from '../../src/analysis/analyst.ts'
 import { rolloutSpec } from '../../src/api/rollout.ts'
 import { createAnalysisFeed } from '../../src/controller/feed.ts'
 import type { SliObservation } from '../../src/plan/observation.ts'
+import type { Runtime } from '../../src/runtime.ts'
 import { createWorld } from '../kube/world.ts'
 
 const INTERVAL = 5_000
@@ -36,9 +37,12 @@ function sli(newestAt: number, verdict: SliObservation['verdict'] = 'Undecided')
 }
 
 /** A feed over an analyst whose looks take as long and say what a test wants. */
-function setUp(look: (now: number) => Promise<SliObservation[]>) {
+function setUp(look: (now: number) => Promise<SliObservation[]>, { early = 0 } = {}) {
   const world = createWorld()
-  const runtime = world.runtime()
+  const runtime: Runtime = {
+    ...world.runtime(),
+    sleep: (ms, signal) => world.runtime().sleep(ms - early, signal),
+  }
   const looks: number[] = []
   const told: { at: number; breached: boolean }[] = []
   const errors: unknown[] = []
@@ -66,15 +70,25 @@ describe('a rollout that is followed', () => {
       feed.follow(request.key, { ...request })
       await world.runUntil(world.now() + 1_000)
     }
+    await world.runUntil(world.now() + 10)
     expect(looks).toHaveLength(4)
     expect(told).toHaveLength(4)
+    feed.stop()
+  })
+
+  test('misses no interval although timers come early by a part of a millisecond', async () => {
+    const { world, feed, looks } = setUp(async (now) => [sli(now)], { early: 0.6 })
+    feed.follow(request.key, request)
+    await world.runUntil(world.now() + 10 * INTERVAL + 1_000)
+    expect(looks.map((at) => Math.floor((at - looks[0]!) / INTERVAL + 0.5))).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+    expect(looks.filter((at) => at % INTERVAL > INTERVAL / 2)).toEqual([])
     feed.stop()
   })
 
   test('is told urgently when the look says Breach', async () => {
     const { world, feed, told } = setUp(async (now) => [sli(now, 'Breach')])
     feed.follow(request.key, request)
-    await world.runUntil(world.now() + INTERVAL + 1)
+    await world.runUntil(world.now() + INTERVAL + 10)
     expect(told).toMatchObject([{ breached: true }])
     feed.stop()
   })
@@ -83,7 +97,7 @@ describe('a rollout that is followed', () => {
     let hang = false
     const { world, runtime, feed } = setUp(async (now) => (hang ? new Promise(() => undefined) : [sli(now)]))
     feed.follow(request.key, request)
-    await world.runUntil(world.now() + INTERVAL + 1)
+    await world.runUntil(world.now() + INTERVAL + 10)
     hang = true
     expect(feed.latest(request.key, request, runtime.now()).slis).toMatchObject([{ answer: 'Fresh' }])
     await world.runUntil(world.now() + 20_000)
@@ -112,7 +126,7 @@ describe('after the stop', () => {
   test('nothing is looked at, not even for a reconcile that was under way', async () => {
     const { world, feed, looks } = setUp(async (now) => [sli(now)])
     feed.follow(request.key, request)
-    await world.runUntil(world.now() + INTERVAL + 1)
+    await world.runUntil(world.now() + INTERVAL + 10)
     feed.stop()
     feed.follow(request.key, request)
     feed.follow('shop/other', { ...request, key: 'shop/other' })
