@@ -27,11 +27,13 @@ export function handleApply(request: ResourceRequest, parts: ServerParts, text: 
   const config = configurationOf(request, text)
   const version = versionOf(type, route.version) ?? storedVersion(type)
   checkDeclared(type, version, config)
+  if (!exists) checkName(config.metadata.name, name)
+  const applying = { ...context, keepNulls: true }
   const apply = { config, force: query.get('force') === 'true', now: timestamp(parts.runtime) }
   if (exists) {
     const transform = (live: KubeObject) =>
       applyConfiguration(type, version, inVersion(type, live, route.version), apply, context)
-    sendObject(request, parts, 200, parts.pipeline.update(type, key, context, transform, true))
+    sendObject(request, parts, 200, parts.pipeline.update(type, key, applying, transform, true))
     return
   }
   const { uid } = config.metadata
@@ -42,7 +44,7 @@ export function handleApply(request: ResourceRequest, parts: ServerParts, text: 
   const authorizeCreate = () => authorizeRequest(request, parts, 'create')
   const created = applyConfiguration(type, version, undefined, apply, context)
   delete created.metadata.resourceVersion
-  const tracked = { ...context, tracked: true, authorizeCreate }
+  const tracked = { ...applying, tracked: true, authorizeCreate }
   sendObject(request, parts, 201, parts.pipeline.create(type, route.namespace, created, tracked))
 }
 
@@ -58,15 +60,16 @@ function configurationOf(request: ResourceRequest, text: Buffer): KubeObject {
     throw badRequest(`invalid object type: ${String(found)}, Kind=${String(kind)}`)
   }
   const metadata: Json = isObject(raw.metadata) ? raw.metadata : {}
-  if (metadata.name !== undefined) checkName(String(metadata.name), name)
-  const config: KubeObject = { ...raw, apiVersion: expected, kind: type.kind, metadata: { ...metadata, name } }
+  const own = String(metadata.name ?? '')
+  if (own !== '') checkName(own, name)
+  const config: KubeObject = { ...raw, apiVersion: expected, kind: type.kind, metadata: { ...metadata, name: own } }
   checkNamespace(request, config)
   return config
 }
 
 /** As upstream, a field that no schema declares, or one of another type, is a 500: nothing is dropped, whatever fieldValidation says. */
 function checkDeclared(type: ResourceType, version: ServedVersion, config: KubeObject): void {
-  const problems = declarationProblems(config, applySchema(version))
+  const problems = declarationProblems(config, applySchema(version), type.builtin)
   if (problems.length === 0) return
   const groupVersion = type.group === '' ? `/${version.name}` : `${type.group}/${version.name}`
   const subject = `${config.metadata.namespace ?? ''}/${config.metadata.name}; ${groupVersion}, Kind=${type.kind}`

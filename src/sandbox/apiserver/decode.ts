@@ -20,7 +20,8 @@ export function decode(
 ): void {
   object.apiVersion = apiVersionIn(type, version.name)
   object.kind = type.kind
-  if (type.builtin) dropNulls(object)
+  for (const name of ['labels', 'annotations'] as const) dropNulls(object.metadata[name], textMap)
+  if (type.builtin) dropNulls(object, version.schema)
   const unknown = unknownMetadata(object)
   dropEmptyMetadata(object)
   if (version.schema) unknown.push(...prune(object, version.schema))
@@ -31,7 +32,7 @@ export function decode(
     const wrong = wrongType(object, version.schema, '')
     if (wrong) throw cannotDecode(type, version, wrong)
   }
-  applyDefaults(object, version.schema)
+  applyDefaults(object, version.schema, context.keepNulls)
   type.rules.defaults?.(object, old)
 }
 
@@ -73,12 +74,17 @@ function cannotDecode(type: ResourceType, version: ServedVersion, why: string) {
   return badRequest(`${type.kind} in version "${version.name}" cannot be handled as a ${type.kind}: ${why}`)
 }
 
-function dropNulls(value: unknown): void {
-  if (Array.isArray(value)) for (const item of value) dropNulls(item)
+const textMap: Schema = { type: 'object', additionalProperties: { type: 'string' } }
+
+/** A null is no value, but in a map of texts it is the empty one (Go's zero value under a key that is there). */
+function dropNulls(value: unknown, schema: Schema | undefined): void {
+  if (Array.isArray(value)) for (const item of value) dropNulls(item, schema?.items)
   else if (isObject(value)) {
+    const isTextMap = isObject(schema?.additionalProperties) && schema.additionalProperties.type === 'string'
     for (const name of Object.keys(value)) {
-      if (value[name] === null) delete value[name]
-      else dropNulls(value[name])
+      if (value[name] !== null) dropNulls(value[name], schema && childSchema(schema, name))
+      else if (isTextMap) value[name] = ''
+      else delete value[name]
     }
   }
 }

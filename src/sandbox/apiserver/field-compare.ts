@@ -21,7 +21,6 @@ function collect(value: unknown, schema: Schema | undefined, into: FieldSet): vo
       if (isVoid || !isNamedField(schema, name)) child.member = true
     }
   } else if ((shape === 'set' || shape === 'keyed') && Array.isArray(value)) {
-    if (value.length === 0) into.member = true
     for (const [element, item] of itemsByElement(value, schema, shape)) {
       const child = childOf(into, element)
       collect(item, schema?.items, child)

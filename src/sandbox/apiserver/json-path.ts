@@ -63,3 +63,11 @@ export function setAtPath(object: Record<string, unknown>, path: string, value: 
   const last = names.at(-1)
   if (last !== undefined) current[last] = value
 }
+
+/** The value at a path of plain fields (`.spec.replicas`), nulls included; undefined when it is not there. */
+export function fieldAt(value: unknown, path: string): unknown {
+  return path
+    .split('.')
+    .filter((name) => name !== '')
+    .reduce((current, name) => (isObject(current) ? current[name] : undefined), value)
+}

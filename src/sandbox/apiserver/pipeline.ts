@@ -8,6 +8,7 @@ import { at, clone, equal, isObject } from './json.ts'
 import { sameButTimes, trackUpdate } from './managed-fields.ts'
 import { generateName } from './names.ts'
 import type { ObjectStore } from './object-store.ts'
+import { applyDefaults } from './prune.ts'
 import type { Registry } from './registry.ts'
 import type { WriteContext } from './request-context.ts'
 import { type ResourceType, storedVersion, versionOf } from './resource-type.ts'
@@ -81,6 +82,8 @@ export function createPipeline({ store, registry, admission, runtime }: Pipeline
     decode(type, version, object, undefined, context)
     if (version.statusSubresource) dropStatus(type, object)
     if (!context.tracked) trackUpdate(type, version, undefined, object, context, timestamp(runtime))
+    // As upstream, the defaults of a status come back once it is dropped, and nobody owns them.
+    if (!type.builtin) applyDefaults(object, version.schema, true)
     const request = {
       operation: 'CREATE' as const,
       type,

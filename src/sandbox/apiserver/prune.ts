@@ -43,11 +43,13 @@ function pruneObject(object: Json, schema: Schema, path: string, root: boolean, 
 /**
  * Sets, in place, every default of the schema whose field is absent. A null of a non-nullable field counts as absent and
  * goes, but not a null among the items of a list.
+ *
+ * @param keepNulls whether a null without a default stays, as in a configuration that is applied
  */
-export function applyDefaults(value: unknown, schema: Schema | undefined): void {
+export function applyDefaults(value: unknown, schema: Schema | undefined, keepNulls = false): void {
   if (!schema) return
   if (Array.isArray(value)) {
-    for (const item of value) applyDefaults(item, schema.items)
+    for (const item of value) applyDefaults(item, schema.items, keepNulls)
     return
   }
   if (!isObject(value)) return
@@ -57,15 +59,15 @@ export function applyDefaults(value: unknown, schema: Schema | undefined): void 
     if (!field) continue
     const missing = value[name] === undefined || (value[name] === null && field.nullable !== true)
     if (missing && field.default !== undefined) value[name] = structuredClone(field.default)
-    else if (missing) delete value[name]
-    if (value[name] !== undefined) applyDefaults(value[name], field)
+    else if (missing && !keepNulls) delete value[name]
+    if (value[name] !== undefined) applyDefaults(value[name], field, keepNulls)
   }
   const additional = schema.additionalProperties
   if (isObject(additional)) {
     for (const name of Object.keys(value)) {
       if (name in properties) continue
-      if (value[name] === null && additional.nullable !== true) delete value[name]
-      else applyDefaults(value[name], additional as Schema)
+      if (value[name] === null && additional.nullable !== true && !keepNulls) delete value[name]
+      else applyDefaults(value[name], additional as Schema, keepNulls)
     }
   }
 }

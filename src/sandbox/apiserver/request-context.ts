@@ -22,6 +22,8 @@ export interface WriteContext {
   warnings: string[]
   /** Managers were already settled (server-side apply). */
   tracked?: boolean
+  /** A null in a custom resource is no missing value (server-side apply). */
+  keepNulls?: boolean
   /** Throws unless the user may create; set where another verb creates what does not exist. */
   authorizeCreate?: () => void
 }

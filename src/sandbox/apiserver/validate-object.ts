@@ -1,8 +1,9 @@
 import type { KubeObject } from '../../kube/object.ts'
 import { compileRules, noRules } from './cel-rules.ts'
 import { isObject } from './json.ts'
+import { fieldAt } from './json-path.ts'
 import { validateLabels, validateName, validateQualifiedKey } from './names.ts'
-import type { ResourceType, ServedVersion } from './resource-type.ts'
+import type { ResourceType, ScalePaths, ServedVersion } from './resource-type.ts'
 import { type Cause, fieldForbidden, fieldInvalid, fieldRequired } from './status.ts'
 import { validateBuiltin, validateSchema } from './validate-schema.ts'
 
@@ -18,11 +19,24 @@ export function validateObject(
     const found = type.builtin ? validateBuiltin(object, version.schema) : validateSchema(object, version.schema)
     causes.push(...found)
     version.rules ??= compileRules(version.schema)
-    if (!found.some(isBlocking)) causes.push(...version.rules(object, old))
+    if (!causes.some(isBlocking)) causes.push(...version.rules(object, old))
     else if (version.rules !== noRules) causes.push(unchecked)
   }
+  if (version.scale && !type.builtin) causes.push(...scaleProblems(version.scale, object))
   causes.push(...(type.rules.validate?.(object, old) ?? []))
   return causes
+}
+
+/** What the paths of a scale subresource lead to must be a number of replicas, as upstream beside whatever the schema says. */
+function scaleProblems({ specReplicasPath, statusReplicasPath }: ScalePaths, object: KubeObject): Cause[] {
+  return [specReplicasPath, statusReplicasPath].flatMap((path) => {
+    const value = fieldAt(object, path)
+    if (value === undefined) return []
+    if (typeof value !== 'number' || !Number.isInteger(value)) {
+      return [fieldInvalid(path, value, `accessor error: ${JSON.stringify(value)} is not of the type int64`)]
+    }
+    return value < 0 ? [fieldInvalid(path, value, 'should be a non-negative integer')] : []
+  })
 }
 
 /** As upstream: after these, CEL rules are not evaluated. */

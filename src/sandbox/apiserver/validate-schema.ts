@@ -29,6 +29,8 @@ function check(value: unknown, schema: Schema, path: string, causes: Cause[]): v
   } else if (!hasType(value, schema)) {
     const wanted = schema['x-kubernetes-int-or-string'] ? 'integer,string' : (schema.type ?? 'object')
     causes.push(wrongType(path, jsonType(value), wanted))
+    // As upstream, what has another type is compared with the choices all the same.
+    if (schema.enum) causes.push(fieldNotSupported(path, value, schema.enum))
     return
   }
   if (schema.enum && !schema.enum.some((choice) => equal(choice, value))) {

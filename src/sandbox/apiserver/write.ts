@@ -1,5 +1,6 @@
 import type { KubeObject } from '../../kube/object.ts'
 import { handleApply } from './apply-request.ts'
+import { decode } from './decode.ts'
 import type { DeleteOptions } from './deletion.ts'
 import { parseBody, sendJson, sendText } from './exchange.ts'
 import { clone, isObject, type Json } from './json.ts'
@@ -7,11 +8,12 @@ import { jsonPatch } from './json-patch.ts'
 import { handleList, type Snapshots, selectionOf, sendObject } from './list.ts'
 import { applySchema } from './managed-fields.ts'
 import { mergePatch } from './merge-patch.ts'
+import { patchTypes, unsupportedPatch } from './patch-types.ts'
 import { authorizeRequest } from './request-authorization.ts'
 import { inVersion, type WriteContext } from './request-context.ts'
 import { apiVersionIn, storedVersion, versionOf } from './resource-type.ts'
 import type { ResourceRequest, ServerParts } from './server-parts.ts'
-import { ApiError, badRequest, conflict, fieldNotSupported, invalid, type StatusBody } from './status.ts'
+import { badRequest, conflict, fieldNotSupported, invalid, type StatusBody } from './status.ts'
 import { strategicPatch } from './strategic-patch.ts'
 import { writeContext } from './write-context.ts'
 
@@ -68,6 +70,11 @@ export function handleUpdate(request: ResourceRequest, parts: ServerParts, text:
   checkName(body.metadata.name, key.name)
   const context = writeContext(request)
   const isNew = !parts.store.get(type.alias?.of ?? type, key)
+  // As upstream, what cannot be read is refused before what is not there.
+  if (isNew) {
+    const version = versionOf(type, route.version) ?? storedVersion(type)
+    decode(type, version, clone(body), undefined, { ...context, warnings: [] })
+  }
   if (isNew && type.createOnUpdate && route.subresource === undefined) createByUpdate(request, parts, body, context)
   else
     sendObject(
@@ -116,20 +123,6 @@ export function handlePatch(request: ResourceRequest, parts: ServerParts, text: 
   sendObject(request, parts, 200, patched)
 }
 
-function patchTypes(builtin: boolean): string[] {
-  const types = ['application/json-patch+json', 'application/merge-patch+json']
-  if (builtin) types.push('application/strategic-merge-patch+json')
-  return [...types, 'application/apply-patch+yaml']
-}
-
-function unsupportedPatch(builtin: boolean): ApiError {
-  return new ApiError(
-    415,
-    'UnsupportedMediaType',
-    `the body of the request was in an unknown format - accepted media types include: ${patchTypes(builtin).join(', ')}`,
-  )
-}
-
 function asObject(value: unknown): KubeObject {
   if (!isObject(value) || !isObject(value.metadata)) throw badRequest('the patch leaves no object with metadata')
   const { apiVersion, kind, metadata } = value
@@ -176,7 +169,8 @@ export function handleDelete(request: ResourceRequest, parts: ServerParts, text:
   const context = { ...writeContext(request), dryRun }
   const left = parts.pipeline.remove(type, key, context, options)
   const remains = parts.store.get(type.alias?.of ?? type, key)
-  if (remains && !dryRun) sendObject(request, parts, 200, left)
+  const stays = dryRun ? left.metadata.deletionTimestamp !== undefined : remains !== undefined
+  if (stays) sendObject(request, parts, 200, left)
   else sendJson(request, 200, deleted(request, left))
 }
 

@@ -73,6 +73,7 @@ export const namespaceRules: TypeRules = {
 export const secretRules: TypeRules = {
   defaults(secret) {
     secret.type ??= 'Opaque'
+    dropEmpty(secret, ['data', 'stringData'])
     if (!isObject(secret.stringData)) return
     const data = ensureObject(secret, 'data')
     for (const [key, text] of Object.entries(secret.stringData))
@@ -92,7 +93,16 @@ export const secretRules: TypeRules = {
 }
 
 export const configMapRules: TypeRules = {
+  defaults: (configMap) => dropEmpty(configMap, ['data', 'binaryData']),
   validate: (configMap, old) => [...validKeys(configMap), ...immutableData(configMap, old, ['data', 'binaryData'])],
+}
+
+/** Maps that Go leaves out when they are empty. */
+function dropEmpty(object: Json, fields: string[]): void {
+  for (const field of fields) {
+    const map = object[field]
+    if (isObject(map) && Object.keys(map).length === 0) delete object[field]
+  }
 }
 
 function validKeys(object: Json): Cause[] {

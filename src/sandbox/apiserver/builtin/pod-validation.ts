@@ -25,7 +25,7 @@ export function validatePodSpec(spec: Json, path: string, allowedRestart = ['Alw
       const at = `${path}.${list}[${index}]`
       causes.push(...validateContainer(container, at, volumes))
       const name = String(container.name ?? '')
-      if (name !== '' && names.has(name)) causes.push(fieldDuplicate(`${at}.name`, name))
+      if (names.has(name)) causes.push(fieldDuplicate(`${at}.name`, name))
       names.add(name)
     }
   }
