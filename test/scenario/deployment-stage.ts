@@ -297,7 +297,9 @@ export function deploymentScenes(stage: Stage) {
       load = startLoad({
         url: sandbox.mesh.url,
         host: `checkout.${namespace}`,
-        ratePerSecond: o.rate ?? 30,
+        ratePerSecond: o.rate ?? 12,
+        // A busy machine sends fewer requests instead of drowning in them.
+        maxInFlight: 16,
         runtime,
         source: { workload: 'frontend', namespace, app: 'frontend', version: 'v1' },
       })

@@ -63,6 +63,7 @@ describe.concurrent('a Deployment makes progress', { timeout: 240_000 }, () => {
     expect(s.weights()).toEqual([0, 10, 50, 100, 0])
     for (const [weight, ready] of asked) expect(ready).toBeGreaterThanOrEqual((4 * weight) / 100)
     expect(s.failures()).toEqual({})
+    await s.until('all of it in Git', (status) => status.git?.committed !== false)
     expect(await s.commits()).toEqual([
       'everything',
       'release v2',
