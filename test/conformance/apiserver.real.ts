@@ -19,6 +19,10 @@ export interface RealServer {
   /** Whether garbage collection and namespace deletion run (envtest has no controllers). */
   controllers: boolean
   connection(): Promise<KubeConnection>
+  /** How a kubeconfig names it, credentials left out. */
+  cluster: Record<string, unknown>
+  /** Kills it and starts it again with the same data; absent where it is not ours. */
+  restart?: () => Promise<void>
   stop(): Promise<void>
 }
 
@@ -54,6 +58,7 @@ async function fromKubeconfig(path: string): Promise<RealServer> {
     url: cluster.server,
     token: user.token,
     controllers: true,
+    cluster,
     connection: async () => loadKubeconfig({ path, env: {}, runtime: systemRuntime }),
     stop: async () => {},
   }
@@ -73,7 +78,7 @@ async function fromAssets(assets: string): Promise<RealServer> {
     '--unsafe-no-fsync',
   ])
   const log = join(folder, 'kube-apiserver.log')
-  const apiserver = launch(join(assets, 'kube-apiserver'), log, [
+  const words = [
     `--etcd-servers=http://127.0.0.1:${etcdPort}`,
     `--cert-dir=${join(folder, 'certs')}`,
     '--bind-address=127.0.0.1',
@@ -85,7 +90,8 @@ async function fromAssets(assets: string): Promise<RealServer> {
     '--service-cluster-ip-range=10.0.0.0/24',
     '--authorization-mode=RBAC',
     '--disable-admission-plugins=ServiceAccount',
-  ])
+  ]
+  let apiserver = launch(join(assets, 'kube-apiserver'), log, words)
   const [url, token] = [`https://127.0.0.1:${port}`, 'conformance']
   const client = rawClient(url, token)
   const stop = async () => {
@@ -94,20 +100,30 @@ async function fromAssets(assets: string): Promise<RealServer> {
     rmSync(folder, { recursive: true, force: true })
   }
   const isReady = async () => (await client.request('GET', '/api/v1/namespaces/default')).status === 200
-  for (let attempt = 0; !(await isReady().catch(() => false)); attempt++) {
-    if (attempt < 300 && apiserver.exitCode === null && etcd.exitCode === null) {
-      await new Promise((resolve) => setTimeout(resolve, 200))
-      continue
+  const ready = async () => {
+    for (let attempt = 0; !(await isReady().catch(() => false)); attempt++) {
+      if (attempt < 600 && apiserver.exitCode === null && etcd.exitCode === null) {
+        await new Promise((resolve) => setTimeout(resolve, 100))
+        continue
+      }
+      const lastWords = readFileSync(log, 'utf8').split('\n').slice(-5).join('\n')
+      await stop()
+      throw new Error(`kube-apiserver of ${assets} did not come up within a minute; its last words:\n${lastWords}`)
     }
-    const lastWords = readFileSync(log, 'utf8').split('\n').slice(-5).join('\n')
-    await stop()
-    throw new Error(`kube-apiserver of ${assets} did not come up within a minute; its last words:\n${lastWords}`)
   }
+  await ready()
   return {
     url,
     token,
     controllers: false,
+    cluster: { server: url, 'insecure-skip-tls-verify': true },
     connection: async () => connectionTo(url, { token, tls: { rejectUnauthorized: false } }),
+    async restart() {
+      // Asked politely it would wait for its watches.
+      await ended(apiserver, 'SIGKILL')
+      apiserver = launch(join(assets, 'kube-apiserver'), log, words)
+      await ready()
+    },
     stop,
   }
 }
@@ -120,10 +136,10 @@ function launch(binary: string, log: string, words: string[]): ChildProcess {
   return child
 }
 
-async function ended(child: ChildProcess): Promise<void> {
+async function ended(child: ChildProcess, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return
   const exit = new Promise((resolve) => child.once('exit', resolve))
-  child.kill()
+  child.kill(signal)
   await exit
 }
 
