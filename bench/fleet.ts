@@ -4,7 +4,7 @@
  *   node bench/fleet.ts [--quick] [--json] [--rollouts N --in-flight N [--broken N]] [--interval SECONDS] [--node='…']
  *
  * Unless told otherwise three runs: 1,000 Rollouts of which 100 are in flight, 1,000 in flight, and 10,000 with nothing to do.
- * The controller is a process of its own, against the sandbox's API server and Prometheus, which count. Ten percent of the canaries in flight break at 20 % errors (half of them where only 100 are), each at a moment of its own.
+ * The controller is a process of its own, in the environment of the image, against the sandbox's API server and Prometheus, which count. Ten percent of the canaries in flight break at 20 % errors (half of them where only 100 are), each at a moment of its own.
  */
 import { parseArgs } from 'node:util'
 import { type Bar, missed } from './bar.ts'

@@ -25,12 +25,13 @@ export async function startControllerProcess(options: {
   /** Options of Node itself. */
   node?: readonly string[]
 }): Promise<ControllerProcess> {
+  // As the image has it, and built with what Node compiled; see deploy/Dockerfile.
   const env = {
+    MALLOC_ARENA_MAX: '1',
     PATH: environment().PATH,
     HOME: options.workDir,
     NODE_COMPILE_CACHE: join(options.workDir, 'compiled'),
   }
-  // The image is built with what Node compiled; see deploy/Dockerfile.
   const compiled = spawn(process.execPath, [MAIN, 'controller', '--kubeconfig', '/dev/null'], { stdio: 'ignore', env })
   await once(compiled, 'exit')
   const started = performance.now()
