@@ -30,22 +30,30 @@ const some = <T = unknown>(...values: T[]): fc.Arbitrary<T> => fc.constantFrom(.
 const partial = (fields: Record<string, fc.Arbitrary<unknown>>) => fc.record(fields, { requiredKeys: [] })
 const names = ['a', 'b']
 
-const containers = fc.array(
-  partial({
-    name: some('web', 'side'),
-    image: some('web:1', 'web:2', 'web'),
-    env: some([{ name: 'A', value: '1' }], [{ name: 'A', value: '2' }, { name: 'B' }], [], null),
-    ports: some(
-      [{ containerPort: 80 }],
-      [
-        { containerPort: 80, protocol: 'UDP' },
-        { containerPort: 81, name: 'x' },
-      ],
+const time = '2026-01-01T00:00:00Z'
+
+/** Named, and without a port twice: what a real server only warns of. */
+const containers = fc
+  .array(
+    partial({
+      image: some('web:1', 'web:2', 'web'),
+      env: some([{ name: 'A', value: '1' }], [{ name: 'A', value: '2' }, { name: 'B' }], [], null),
+      ports: some(
+        [{ containerPort: 80 }],
+        [
+          { containerPort: 80, protocol: 'UDP' },
+          { containerPort: 81, name: 'x' },
+        ],
+      ),
+      resources: some({}, { limits: { cpu: 1 } }, { limits: { cpu: '0.5' }, requests: { memory: '1Gi' } }),
+    }),
+    { minLength: 1, maxLength: 2 },
+  )
+  .map((list) =>
+    list.map((each, index) =>
+      index === 0 ? { name: 'web', ...each } : { name: 'side', ...each, ports: [{ containerPort: 90 }] },
     ),
-    resources: some({}, { limits: { cpu: 1 } }, { limits: { cpu: '0.5' }, requests: { memory: '1Gi' } }),
-  }),
-  { minLength: 1, maxLength: 2 },
-)
+  )
 
 const kinds: Kind[] = [
   {
@@ -54,9 +62,12 @@ const kinds: Kind[] = [
     kind: 'ConfigMap',
     scale: false,
     spec: partial({
-      data: partial({ x: some<unknown>('1', '2', '', null, 3), y: some('1', '2'), 'a b': fc.constant('bad') }),
+      data: fc.record(
+        { x: some<unknown>('1', '2', '', null, 3), y: some('1', '2'), 'a b': fc.constant('bad') },
+        { requiredKeys: ['y'] },
+      ),
       immutable: some(true, false, null),
-      binaryData: some({ z: 'AAAA' }, {}),
+      binaryData: fc.constant({ z: 'AAAA' }),
     }),
     status: fc.constant({}),
   },
@@ -88,8 +99,8 @@ const kinds: Kind[] = [
       replicas: some(0, 1, 2),
       observedGeneration: some(1, 2),
       conditions: some(
-        [{ type: 'Available', status: 'True' }],
-        [{ type: 'Progressing', status: 'Unknown', reason: 'X' }],
+        [{ type: 'Available', status: 'True', lastUpdateTime: time, lastTransitionTime: time }],
+        [{ type: 'Progressing', status: 'Unknown', reason: 'X', lastUpdateTime: time, lastTransitionTime: time }],
       ),
     }),
   },

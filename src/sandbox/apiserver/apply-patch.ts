@@ -1,7 +1,7 @@
 import type { KubeObject, ManagedFieldsEntry } from '../../kube/object.ts'
 import { compare, fieldsOf } from './field-compare.ts'
 import { difference, type FieldSet, intersection, isEmpty, paths, union } from './field-set.ts'
-import { fieldSchema, itemsByElement, shapeOf } from './field-shape.ts'
+import { fieldSchema, isNamedField, itemsByElement, shapeOf } from './field-shape.ts'
 import { clone, isObject, type Json } from './json.ts'
 import { applySchema, type Manager, ownable, readManagers, sameManager, writeManagers } from './managed-fields.ts'
 import type { WriteContext } from './request-context.ts'
@@ -153,7 +153,9 @@ function removeFields(value: unknown, gone: FieldSet, kept: FieldSet | undefined
       const name = element.slice(2)
       const keptBelow = kept?.children.get(element)
       if (value[name] === undefined) continue
-      if (child.member && (!keptBelow || isEmpty(keptBelow))) {
+      // As upstream, a struct whose fields all go goes itself, with the defaults in it that nobody owns.
+      const isMember = child.member || isNamedField(schema, name)
+      if (isMember && (!keptBelow || isEmpty(keptBelow))) {
         delete value[name]
         continue
       }

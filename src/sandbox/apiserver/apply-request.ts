@@ -5,13 +5,14 @@ import { parseBody } from './exchange.ts'
 import { isObject, type Json } from './json.ts'
 import { sendObject } from './list.ts'
 import { applySchema } from './managed-fields.ts'
+import { checkName } from './names.ts'
 import { timestamp } from './pipeline.ts'
 import { authorizeRequest } from './request-authorization.ts'
 import { inVersion, type WriteContext } from './request-context.ts'
 import { apiVersionIn, type ResourceType, type ServedVersion, storedVersion, versionOf } from './resource-type.ts'
 import type { ResourceRequest, ServerParts } from './server-parts.ts'
 import { ApiError, badRequest, conflict, fieldRequired, invalid, notFound } from './status.ts'
-import { checkName, checkNamespace } from './write.ts'
+import { checkNamespace } from './write.ts'
 
 /** PATCH with an apply configuration: changes what exists, and creates what does not if the user may create, too. */
 export function handleApply(request: ResourceRequest, parts: ServerParts, text: Buffer, context: WriteContext): void {

@@ -5,7 +5,7 @@ import { applyDefaults, prune } from './prune.ts'
 import type { WriteContext } from './request-context.ts'
 import { apiVersionIn, type ResourceType, type ServedVersion } from './resource-type.ts'
 import type { Schema } from './schema.ts'
-import { badRequest } from './status.ts'
+import { badRequest, fieldInvalid, invalid } from './status.ts'
 
 /**
  * What decoding does on the real server, in place: unknown fields go (or are refused, or warned of), nulls and wrong
@@ -27,10 +27,10 @@ export function decode(
   if (version.schema) unknown.push(...prune(object, version.schema))
   if (unknown.length > 0) reportUnknown(type, version, unknown.sort(), context)
   const mistyped = mistypedMetadata(object)
-  if (mistyped) throw cannotDecode(type, version, mistyped)
+  if (mistyped) throw cannotDecode(type, version, mistyped, context)
   if (type.builtin && version.schema) {
     const wrong = wrongType(object, version.schema, '')
-    if (wrong) throw cannotDecode(type, version, wrong)
+    if (wrong) throw cannotDecode(type, version, wrong, context)
   }
   applyDefaults(object, version.schema, context.keepNulls)
   type.rules.defaults?.(object, old)
@@ -65,13 +65,19 @@ function reportUnknown(type: ResourceType, version: ServedVersion, unknown: stri
   if (context.fieldValidation === 'Ignore') return
   const messages = unknown.map((path) => `unknown field "${path}"`)
   if (context.fieldValidation === 'Strict') {
-    throw cannotDecode(type, version, `strict decoding error: ${messages.join(', ')}`)
+    throw cannotDecode(type, version, `strict decoding error: ${messages.join(', ')}`, context)
   }
   context.warnings.push(...messages)
 }
 
-function cannotDecode(type: ResourceType, version: ServedVersion, why: string) {
+function cannotDecode(type: ResourceType, version: ServedVersion, why: string, { patched }: WriteContext) {
+  if (patched) return invalidPatch(why)
   return badRequest(`${type.kind} in version "${version.name}" cannot be handled as a ${type.kind}: ${why}`)
+}
+
+/** The 422 for a patch whose outcome is no object of its kind. */
+export function invalidPatch(why: string) {
+  return invalid({ group: '', plural: '', kind: '' }, '', [fieldInvalid('patch', 'the patched object', why)])
 }
 
 const textMap: Schema = { type: 'object', additionalProperties: { type: 'string' } }

@@ -28,13 +28,14 @@ function rejected(cause: string): ApiError {
 }
 
 function applyOperation(document: unknown, operation: unknown): unknown {
-  if (!isObject(operation)) throw rejected('an operation must be an object')
+  if (!isObject(operation)) throw badRequest('error decoding patch: an operation must be an object')
   const path = pointer(operation.path)
+  if (path.length === 0 && operation.op !== 'test') throw rejected('the whole document cannot be changed')
   switch (operation.op) {
     case 'add':
       return write(document, path, clone(operation.value), 'add')
     case 'replace':
-      read(document, path)
+      // As the real library, a field of an object that is not there is added.
       return write(document, path, clone(operation.value), 'replace')
     case 'remove':
       return remove(document, path)
@@ -93,9 +94,9 @@ function write(document: unknown, path: string[], value: unknown, how: 'add' | '
   const parent = read(document, path.slice(0, -1))
   if (Array.isArray(parent)) {
     if (last === '-') parent.push(value)
-    else if (how === 'add') parent.splice(index(last, parent.length + 1), 0, value)
+    else if (how === 'add') parent.splice(index(last, parent.length + 1), 0, value ?? null)
     else parent[index(last, parent.length)] = value
-  } else if (isObject(parent)) parent[last] = value
+  } else if (isObject(parent)) parent[last] = value ?? null
   else throw rejected(`doc is missing path: /${path.join('/')}`)
   return document
 }
@@ -110,8 +111,10 @@ function remove(document: unknown, path: string[]): unknown {
   return document
 }
 
+/** Negative positions count from the end. */
 function index(name: string, length: number): number {
-  const position = /^\d+$/.test(name) ? Number(name) : Number.NaN
-  if (!(position < length)) throw rejected(`Unable to access invalid index: ${name}`)
+  const given = /^-?\d+$/.test(name) ? Number(name) : Number.NaN
+  const position = given < 0 ? given + length : given
+  if (!(position >= 0 && position < length)) throw rejected(`Unable to access invalid index: ${name}`)
   return position
 }

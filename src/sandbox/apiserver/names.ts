@@ -1,5 +1,5 @@
 import type { Runtime } from '../../runtime.ts'
-import { type Cause, fieldInvalid, fieldRequired } from './status.ts'
+import { badRequest, type Cause, fieldInvalid, fieldRequired } from './status.ts'
 
 const label = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/
 const subdomain = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/
@@ -79,4 +79,14 @@ export function validateQualifiedKey(key: string, field: string): Cause[] {
   if (name === '') return [fieldInvalid(field, key, 'name part must be non-empty')]
   if (name.length > 63) return [fieldInvalid(field, key, 'name part must be no more than 63 characters')]
   return qualifiedName.test(name) ? [] : [fieldInvalid(field, key, qualifiedNameRule)]
+}
+
+/** Refuses an object of another name than the one on the URL, before anybody looks whether it exists. */
+export function checkName(name: string, onUrl: string): void {
+  if (name === onUrl) return
+  throw badRequest(
+    name === ''
+      ? `the name of the object (${onUrl} based on URL) was undeterminable: name must be provided`
+      : `the name of the object (${name}) does not match the name on the URL (${onUrl})`,
+  )
 }

@@ -6,7 +6,7 @@ import { decode } from './decode.ts'
 import { type DeleteOptions, markForDeletion } from './deletion.ts'
 import { at, clone, equal, isObject } from './json.ts'
 import { sameButTimes, trackUpdate } from './managed-fields.ts'
-import { generateName } from './names.ts'
+import { checkName, generateName } from './names.ts'
 import type { ObjectStore } from './object-store.ts'
 import { applyDefaults } from './prune.ts'
 import type { Registry } from './registry.ts'
@@ -152,9 +152,9 @@ export function createPipeline({ store, registry, admission, runtime }: Pipeline
     object.apiVersion = apiVersionFor(type)
     if (sameButTimes(object, old)) return old
     if (object.metadata.deletionTimestamp && (object.metadata.finalizers ?? []).length === 0 && !lingers(object)) {
-      if (context.dryRun) return object
-      store.put(type, object)
-      return store.remove(type, key) ?? object
+      // As upstream, the last finalizer's removal is not stored on its own: the object goes as it was.
+      if (!context.dryRun) store.remove(type, key)
+      return object
     }
     return context.dryRun ? object : store.put(type, object)
   }
@@ -165,10 +165,17 @@ export function createPipeline({ store, registry, admission, runtime }: Pipeline
     const old = live(type, key)
     const { uid, resourceVersion } = options.preconditions ?? {}
     if (uid !== undefined && uid !== old.metadata.uid) {
-      throw preconditionFailed(type, key.name, 'UID', uid, old.metadata.uid)
+      throw preconditionFailed(type, type.kind, key.name, 'UID', uid, old.metadata.uid)
     }
     if (resourceVersion !== undefined && resourceVersion !== old.metadata.resourceVersion) {
-      throw preconditionFailed(type, key.name, 'ResourceVersion', resourceVersion, old.metadata.resourceVersion)
+      throw preconditionFailed(
+        type,
+        type.kind,
+        key.name,
+        'ResourceVersion',
+        resourceVersion,
+        old.metadata.resourceVersion,
+      )
     }
     const request = {
       operation: 'DELETE' as const,
@@ -206,16 +213,12 @@ function lingers(object: KubeObject): boolean {
 
 function checkPreconditions(type: ResourceType, key: ObjectKey, old: KubeObject, object: KubeObject): void {
   const { name, namespace, resourceVersion, uid } = object.metadata
-  if (name !== key.name) {
-    throw badRequest(`the name of the object (${name}) does not match the name on the URL (${key.name})`)
-  }
+  checkName(name ?? '', key.name)
   if (type.namespaced && namespace && namespace !== key.namespace) {
-    throw badRequest(
-      `the namespace of the object (${namespace}) does not match the namespace on the URL (${key.namespace})`,
-    )
+    throw badRequest('the namespace of the provided object does not match the namespace sent on the request')
   }
   if (uid !== undefined && uid !== '' && uid !== old.metadata.uid) {
-    throw preconditionFailed(type, key.name, 'UID', uid, old.metadata.uid)
+    throw preconditionFailed(type, type.plural, key.name, 'UID', uid, old.metadata.uid)
   }
   if (resourceVersion !== undefined && resourceVersion !== '') {
     if (resourceVersion !== old.metadata.resourceVersion) throw modified(type, key.name)
@@ -226,12 +229,20 @@ function checkPreconditions(type: ResourceType, key: ObjectKey, old: KubeObject,
   }
 }
 
-function preconditionFailed(type: ResourceType, name: string, field: string, wanted: string, found?: string): ApiError {
+/** @param kind what the details call the kind: itself for a DELETE, the resource for a PUT */
+function preconditionFailed(
+  type: ResourceType,
+  kind: string,
+  name: string,
+  field: string,
+  wanted: string,
+  found?: string,
+): ApiError {
   return new ApiError(
     409,
     'Conflict',
     `Operation cannot be fulfilled on ${type.plural}${type.group ? `.${type.group}` : ''} "${name}": Precondition failed: ${field} in precondition: ${wanted}, ${field} in object meta: ${found}`,
-    { name, ...(type.group ? { group: type.group } : {}), kind: type.plural },
+    { name, ...(type.group ? { group: type.group } : {}), kind },
   )
 }
 

@@ -22,6 +22,8 @@ export interface WriteContext {
   warnings: string[]
   /** Managers were already settled (server-side apply). */
   tracked?: boolean
+  /** What is decoded is the outcome of a patch: what is wrong with it is a 422 about the patch. */
+  patched?: boolean
   /** A null in a custom resource is no missing value (server-side apply). */
   keepNulls?: boolean
   /** Throws unless the user may create; set where another verb creates what does not exist. */

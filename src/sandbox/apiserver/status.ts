@@ -107,7 +107,7 @@ export function invalid(type: Named, name: string, causes: Cause[]): ApiError {
   return new ApiError(422, 'Invalid', `${groupKind(type)} "${name}" is invalid: ${list}`, {
     ...(name ? { name } : {}),
     ...(type.group ? { group: type.group } : {}),
-    kind: type.kind,
+    ...(type.kind ? { kind: type.kind } : {}),
     causes,
   })
 }

@@ -1,7 +1,7 @@
 import { fieldSchema } from './field-shape.ts'
 import { clone, equal, isObject, type Json } from './json.ts'
 import type { Schema } from './schema.ts'
-import { badRequest } from './status.ts'
+import { ApiError, badRequest } from './status.ts'
 
 /**
  * Applies a strategic merge patch to a copy: lists with a merge key merge by it, lists of scalars with the merge
@@ -62,7 +62,8 @@ function mergeList(target: unknown[], patch: unknown[], schema: Schema | undefin
   for (const item of patch) {
     if (!isObject(item)) throw badRequest(`expected objects in the list ${name}, which merges by ${key}`)
     if (item[key] === undefined)
-      throw badRequest(`map: ${JSON.stringify(item)} does not contain declared merge key: ${key}`)
+      // As upstream, this is a fault of the server.
+      throw new ApiError(500, '', `map: ${JSON.stringify(item)} does not contain declared merge key: ${key}`)
     const position = result.findIndex((present) => isObject(present) && equal(present[key], item[key]))
     if (item.$patch === 'delete') {
       if (position >= 0) result.splice(position, 1)

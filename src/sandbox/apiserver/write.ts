@@ -1,6 +1,6 @@
 import type { KubeObject } from '../../kube/object.ts'
 import { handleApply } from './apply-request.ts'
-import { decode } from './decode.ts'
+import { decode, invalidPatch } from './decode.ts'
 import type { DeleteOptions } from './deletion.ts'
 import { parseBody, sendJson, sendText } from './exchange.ts'
 import { clone, isObject, type Json } from './json.ts'
@@ -8,12 +8,13 @@ import { jsonPatch } from './json-patch.ts'
 import { handleList, type Snapshots, selectionOf, sendObject } from './list.ts'
 import { applySchema } from './managed-fields.ts'
 import { mergePatch } from './merge-patch.ts'
+import { checkName } from './names.ts'
 import { patchTypes, unsupportedPatch } from './patch-types.ts'
 import { authorizeRequest } from './request-authorization.ts'
 import { inVersion, type WriteContext } from './request-context.ts'
-import { apiVersionIn, storedVersion, versionOf } from './resource-type.ts'
+import { apiVersionIn, type ResourceType, storedVersion, versionOf } from './resource-type.ts'
 import type { ResourceRequest, ServerParts } from './server-parts.ts'
-import { badRequest, conflict, fieldNotSupported, invalid, type StatusBody } from './status.ts'
+import { badRequest, conflict, fieldInvalid, fieldNotSupported, invalid, type StatusBody } from './status.ts'
 import { strategicPatch } from './strategic-patch.ts'
 import { writeContext } from './write-context.ts'
 
@@ -50,16 +51,6 @@ export function checkNamespace({ route, type }: ResourceRequest, body: KubeObjec
   if (type.namespaced && namespace && namespace !== route.namespace) {
     throw badRequest(`the namespace of the provided object does not match the namespace sent on the request`)
   }
-}
-
-/** Refuses an object of another name than the one on the URL, before anybody looks whether it exists. */
-export function checkName(name: string, onUrl: string): void {
-  if (name === onUrl) return
-  throw badRequest(
-    name === ''
-      ? `the name of the object (${onUrl} based on URL) was undeterminable: name must be provided`
-      : `the name of the object (${name}) does not match the name on the URL (${onUrl})`,
-  )
 }
 
 export function handleUpdate(request: ResourceRequest, parts: ServerParts, text: Buffer): void {
@@ -103,11 +94,11 @@ function createByUpdate(request: ResourceRequest, parts: ServerParts, body: Kube
 
 export function handlePatch(request: ResourceRequest, parts: ServerParts, text: Buffer): void {
   const media = (request.request.headers['content-type'] ?? '').split(';')[0]?.trim()
-  const context = writeContext(request)
+  const context = { ...writeContext(request), patched: true }
   const { type, route } = request
   const key = { namespace: route.namespace, name: route.name ?? '' }
   if (media === 'application/apply-patch+yaml') {
-    handleApply(request, parts, text, context)
+    handleApply(request, parts, text, { ...context, patched: false })
     return
   }
   if (!patchTypes(type.builtin).includes(media ?? '')) throw unsupportedPatch(type.builtin)
@@ -115,17 +106,28 @@ export function handlePatch(request: ResourceRequest, parts: ServerParts, text: 
   const version = versionOf(type, route.version) ?? storedVersion(type)
   const patched = parts.pipeline.update(type, key, context, (live) => {
     const before = clone(inVersion(type, live, route.version))
-    if (media === 'application/json-patch+json') return asObject(jsonPatch(before, patch))
-    if (!isObject(patch)) throw badRequest('a merge patch must be an object')
-    if (media === 'application/merge-patch+json') return mergePatch(before, patch)
-    return asObject(strategicPatch(before, patch, applySchema(version)))
+    if (media === 'application/json-patch+json') return asPatched(type, before, jsonPatch(before, patch))
+    if (!isObject(patch)) throw badRequest('error decoding patch: a merge patch must be an object')
+    if (media === 'application/merge-patch+json') return asPatched(type, before, mergePatch(before, patch))
+    return asPatched(type, before, strategicPatch(before, patch, applySchema(version)))
   })
   sendObject(request, parts, 200, patched)
 }
 
-function asObject(value: unknown): KubeObject {
-  if (!isObject(value) || !isObject(value.metadata)) throw badRequest('the patch leaves no object with metadata')
+/** The outcome of a patch, if it still is an object of its kind and the same one. */
+function asPatched(type: ResourceType, before: KubeObject, value: unknown): KubeObject {
+  if (!isObject(value) || !isObject(value.metadata)) throw invalidPatch('metadata must be an object')
   const { apiVersion, kind, metadata } = value
+  for (const field of ['apiVersion', 'kind'] as const) {
+    if (value[field] === before[field]) continue
+    const why = `must be ${before[field]}`
+    if (type.builtin) throw invalidPatch(`${field} ${why}`)
+    throw invalid({ ...type, kind: String(kind) }, before.metadata.name, [fieldInvalid(field, value[field], why)])
+  }
+  const { uid } = before.metadata
+  if (metadata.uid !== undefined && metadata.uid !== '' && metadata.uid !== uid) {
+    throw invalid(type, before.metadata.name, [fieldInvalid('metadata.uid', metadata.uid, 'field is immutable')])
+  }
   return {
     ...value,
     apiVersion: String(apiVersion),

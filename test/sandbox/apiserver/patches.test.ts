@@ -14,6 +14,8 @@ describe('JSON patch', () => {
     ['inserts into a list', [1, 3], [{ op: 'add', path: '/1', value: 2 }], [1, 2, 3]],
     ['appends with -', [1], [{ op: 'add', path: '/-', value: 2 }], [1, 2]],
     ['replaces an item', { l: [{ w: 1 }] }, [{ op: 'replace', path: '/l/0/w', value: 2 }], { l: [{ w: 2 }] }],
+    ['adds the field that is to be replaced', { a: 1 }, [{ op: 'replace', path: '/b', value: 2 }], { a: 1, b: 2 }],
+    ['counts from the end', [1, 2, 3], [{ op: 'remove', path: '/-1' }], [1, 2]],
     ['removes', { a: 1, b: 2 }, [{ op: 'remove', path: '/a' }], { b: 2 }],
     ['moves', { a: 1 }, [{ op: 'move', from: '/a', path: '/b' }], { b: 1 }],
     ['copies', { a: { x: 1 } }, [{ op: 'copy', from: '/a', path: '/b' }], { a: { x: 1 }, b: { x: 1 } }],
@@ -26,7 +28,8 @@ describe('JSON patch', () => {
 
   test.each([
     [{ op: 'test', path: '/a', value: 2 }],
-    [{ op: 'replace', path: '/x', value: 1 }],
+    [{ op: 'replace', path: '/x/y', value: 1 }],
+    [{ op: 'replace', path: '', value: {} }],
     [{ op: 'remove', path: '/x' }],
     [{ op: 'add', path: '/x/y', value: 1 }],
     [{ op: 'replace', path: '/l/5', value: 1 }],

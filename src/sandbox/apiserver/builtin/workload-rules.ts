@@ -48,6 +48,7 @@ export const deploymentRules: TypeRules = {
     }
     defaultTemplate(spec)
     if (deployment.status === undefined) deployment.status = {}
+    dropZeroCounts(deployment.status, [])
   },
   validate(deployment, old) {
     const spec = isObject(deployment.spec) ? deployment.spec : {}
@@ -90,6 +91,7 @@ export const replicaSetRules: TypeRules = {
     spec.replicas ??= 1
     defaultTemplate(spec)
     if (replicaSet.status === undefined) replicaSet.status = { replicas: 0 }
+    dropZeroCounts(replicaSet.status, ['replicas'])
   },
   prepare(replicaSet, old) {
     if (!old) replicaSet.status = { replicas: 0 }
@@ -102,6 +104,12 @@ export const replicaSetRules: TypeRules = {
 
 const percentRule =
   "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')"
+
+/** Numbers of a status that are 0 are left out (Go's omitempty), but for those always written. */
+function dropZeroCounts(status: unknown, always: string[]): void {
+  if (!isObject(status)) return
+  for (const [name, value] of Object.entries(status)) if (value === 0 && !always.includes(name)) delete status[name]
+}
 
 function defaultTemplate(spec: Json): void {
   const template = ensureObject(spec, 'template')
