@@ -35,6 +35,20 @@ export function rolls(turn: Turn, d: DeploymentObservation, revision: RevisionRe
   return revision !== undefined && sameContent(configuration.rolls, revision)
 }
 
+/**
+ * Whether a Deployment that is let go makes no pods of other content than stable's: its template is that, and so is the configuration that
+ * new pods would get; or it has rolled that template already, and makes none at all.
+ */
+export function isHome(turn: Turn, d: DeploymentObservation): boolean {
+  const { stable } = turn.status
+  return templateIs(turn, stable) || (d.configuration?.rolled === true && rolls(turn, d, stable))
+}
+
+/** Whether all its pods are what its template makes. */
+export function isAtRest(d: DeploymentObservation): boolean {
+  return d.configuration?.rolled ?? d.settled
+}
+
 /** Whether the Deployment has pods of this content. */
 export function hasPodsOf(d: DeploymentObservation, revision: RevisionRecord): boolean {
   return d.running.some((content) => sameContent(content, revision))

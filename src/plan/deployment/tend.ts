@@ -2,7 +2,7 @@ import { parseDuration } from '../../api/duration.ts'
 import type { RolloutStatus } from '../../api/status.ts'
 import type { DeploymentObservation } from '../observation.ts'
 import { desiredNow, epoch, iso, lowerWeight, stableIsGone, type Turn } from '../turn.ts'
-import { declared, hasPodsOf, recorded, rolls, seenDeployment, templateIs } from './state.ts'
+import { declared, hasPodsOf, isAtRest, isHome, recorded, rolls, seenDeployment, templateIs } from './state.ts'
 
 /**
  * What the Deployment and the canary pods need, whatever rule has spoken: said anew at every look until it is seen to be done. Never
@@ -46,7 +46,7 @@ function adopt(turn: Turn, d: DeploymentObservation): void {
   const { status, o, effects } = turn
   if (o.conflict) return
   if (!o.rollout.hasFinalizer && !effects.some((e) => e.kind === 'addFinalizer')) effects.push({ kind: 'addFinalizer' })
-  const quiet = !status.canary && !status.deployment?.restoring && d.settled && templateIs(turn, status.stable)
+  const quiet = !status.canary && !status.deployment?.restoring && isAtRest(d) && rolls(turn, d, status.stable)
   const pause = declared(turn)?.latch === 'Pause' && !d.paused && quiet
   if (!d.labelled || pause) effects.push({ kind: 'adopt', pause })
 }
@@ -55,10 +55,10 @@ function adopt(turn: Turn, d: DeploymentObservation): void {
 function resume(turn: Turn, d: DeploymentObservation): void {
   const { status } = turn
   const { stable, deployment } = status
-  if (!stable || status.canary || deployment?.restoring || !d.paused || !templateIs(turn, stable)) return
+  if (!stable || status.canary || deployment?.restoring || !d.paused || !isHome(turn, d)) return
   if (d.running.length > 0 && !hasPodsOf(d, stable)) return
   // With `latch: Pause` it is paused all the time; only a restart is something to let go.
-  if (declared(turn)?.latch === 'Pause' && (d.settled || d.replicas === 0)) return
+  if (declared(turn)?.latch === 'Pause' && (isAtRest(d) || d.replicas === 0)) return
   const { keeps, carried } = d.configuration ?? {}
   const config = keeps === undefined || keeps === carried ? {} : { config: keeps }
   turn.effects.push({ kind: 'resume', resourceVersion: d.resourceVersion, ...config })
@@ -122,7 +122,7 @@ function mayCarryTraffic({ o, effects }: Turn): boolean {
 function release(turn: Turn, d: DeploymentObservation): void {
   const { status, effects } = turn
   if (status.canary || status.deployment?.restoring) return
-  const resume = d.paused && templateIs(turn, status.stable)
+  const resume = d.paused && isHome(turn, d)
   if (d.labelled || resume) effects.push({ kind: 'release', resume })
 }
 
@@ -144,7 +144,7 @@ export function unreleased(turn: Turn): string | undefined {
       ? `the route to say that no traffic goes to ${d.canary.name}`
       : `the pods of ${d.canary.name} to go`
   if (d.autoscaler?.floored) return `the autoscaler ${d.autoscaler.name} to get its minimum back`
-  if (d.labelled || (d.paused && templateIs(turn, status.stable))) return `Deployment ${d.name} to be released`
+  if (d.labelled || (d.paused && isHome(turn, d))) return `Deployment ${d.name} to be released`
   return undefined
 }
 
@@ -152,6 +152,6 @@ export function unreleased(turn: Turn): string | undefined {
 export function leftPaused(turn: Turn): string | undefined {
   const d = seenDeployment(turn)
   const desired = desiredNow(turn)
-  if (!d?.paused || !desired || templateIs(turn, turn.status.stable)) return undefined
+  if (!d?.paused || !desired || isHome(turn, d)) return undefined
   return `Deployment ${d.name} stays paused with ${desired.revision}, which was not tested; kubectl rollout resume deployment/${d.name} rolls it`
 }
