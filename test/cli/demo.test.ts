@@ -95,7 +95,6 @@ describe('sluice demo', { timeout: 240_000 }, () => {
     expect(missing.message).toMatch(/ImagePullBackOff/)
     const subjects: string[] = report.commits.map((commit: { subject: string }) => commit.subject)
     expect(subjects.filter((subject) => subject.startsWith('checkout: roll back'))).toHaveLength(2)
-    expect(report.durationMs).toBeLessThan(90_000)
     expect(demo.err()).toBe('')
     expect(await readdir(temporary)).toEqual([])
     expect(await leftOver()).toEqual([])
