@@ -51,6 +51,48 @@ async function readyPod(): Promise<Pod> {
   return eventually(() => pods().find(isPodReady))
 }
 
+describe('a pod that is configured', () => {
+  const config = (kind: 'ConfigMap' | 'Secret', name: string, data: Record<string, string>) => {
+    const plural = `${kind.toLowerCase()}s`
+    const ref = { group: '', plural }
+    const object = { apiVersion: 'v1', kind, metadata: { name, namespace: 'shop' }, data }
+    const key = { namespace: 'shop', name }
+    return storage.get(ref, key) ? storage.patchMerge(ref, key, { data }) : storage.create(ref, object)
+  }
+  const container = {
+    envFrom: [{ prefix: 'SANDBOX_', configMapRef: { name: 'env' } }],
+    env: [{ name: 'SANDBOX_ERROR_STATUS', valueFrom: { secretKeyRef: { name: 'token', key: 'status' } } }],
+  }
+  const ask = async (pod: Pod) => (await fetch(`http://${pod.status.podIP}:8080/`)).status
+
+  test('by a ConfigMap and a Secret has what they say when it starts, and keeps it', async () => {
+    config('ConfigMap', 'env', { ERROR_RATE: '1' })
+    config('Secret', 'token', { status: Buffer.from('503').toString('base64') })
+    create({ name: 'checkout', replicas: 1, container })
+    const pod = await readyPod()
+    expect(await ask(pod)).toBe(503)
+    config('ConfigMap', 'env', { ERROR_RATE: '0' })
+    expect(await ask(pod)).toBe(503)
+    storage.remove(PODS, pod.metadata)
+    const next = await eventually(() =>
+      pods().find((each) => isPodReady(each) && each.metadata.uid !== pod.metadata.uid),
+    )
+    expect(await ask(next)).toBe(200)
+  })
+
+  test('by what is missing waits for it, with the reason', async () => {
+    create({ name: 'checkout', replicas: 1, container })
+    const [, message] = await eventually(() => warnings().find(([reason]) => reason === 'Failed'))
+    expect(message).toContain('configmap "env" not found')
+    expect(stateOf(pods()[0])?.state.waiting?.reason).toBe('CreateContainerConfigError')
+    config('ConfigMap', 'env', {})
+    config('Secret', 'token', { other: 'eA==' })
+    await eventually(() => stateOf(pods()[0])?.state.waiting?.message?.includes("couldn't find key status in Secret"))
+    config('Secret', 'token', { status: 'NTAw' })
+    await readyPod()
+  })
+})
+
 describe('a pod', () => {
   test('answers over HTTP at its own address with its version and name', async () => {
     create({ name: 'checkout', replicas: 1, image: 'registry.example/checkout:2.1.0' })
