@@ -109,7 +109,7 @@ function conclude(turn: Turn, why: Retreat, from: number): Decision {
       kind: bad ? (why.result === 'Aborted' ? 'abort' : 'rollback') : 'restore',
       subject: bad
         ? `${o.rollout.name}: roll back ${apart(canary, stable)} (${o.rollout.namespace}): ${why.message}`
-        : `${o.rollout.name}: ${percent(from)} → 0% (${o.rollout.namespace}): ${why.message}`,
+        : `${o.rollout.name}: ${from > 0 ? `${percent(from)} → 0%` : `give up ${canary.name}`} (${o.rollout.namespace}): ${why.message}`,
       weights: { weight: 0 },
       ...(bad ? takenBack(turn, canary, stable) : {}),
       trailers: {
