@@ -1,5 +1,11 @@
 import { beforeAll, describe, expect, test, vi } from 'vitest'
-import { applyPatchType, mergePatchType, type RawClient } from './apiserver.client.ts'
+import {
+  applyPatchType,
+  jsonPatchType,
+  mergePatchType,
+  type RawClient,
+  strategicPatchType,
+} from './apiserver.client.ts'
 import { configMap, configMaps, deployment, deployments, widget, widgets } from './apiserver.fixtures.ts'
 
 const rbac = '/apis/rbac.authorization.k8s.io/v1'
@@ -131,6 +137,40 @@ export function creatingConformance(connected: () => RawClient): void {
       expect((await put(`${configMaps}/${name}`, configMap('other'))).status).toBe(400)
     })
 
+    test('leaves the defaults of a status, which nobody owns', async () => {
+      const status = { type: 'object', default: { seen: -1 }, properties: { seen: { type: 'integer' } } }
+      const schema = { openAPIV3Schema: { type: 'object', properties: { status } } }
+      const version = { name: 'v1', served: true, storage: true, subresources: { status: {} }, schema }
+      const body = {
+        apiVersion: 'apiextensions.k8s.io/v1',
+        kind: 'CustomResourceDefinition',
+        metadata: { name: 'gauges.defaulted.example.com' },
+        spec: {
+          group: 'defaulted.example.com',
+          scope: 'Cluster',
+          names: { kind: 'Gauge', plural: 'gauges' },
+          versions: [version],
+        },
+      }
+      await connected().request('POST', '/apis/apiextensions.k8s.io/v1/customresourcedefinitions', { body })
+      const gauges = '/apis/defaulted.example.com/v1/gauges'
+      await vi.waitFor(async () => expect((await connected().request('GET', gauges)).status).toBe(200), 20_000)
+      const gauge = { apiVersion: 'defaulted.example.com/v1', kind: 'Gauge', metadata: { name: fresh() } }
+      const made = await connected().request('POST', gauges, { body: { ...gauge, status: { seen: 5 } } })
+      expect(made.body.status).toEqual({ seen: -1 })
+      expect(made.body.metadata.managedFields).toBeUndefined()
+    }, 30_000)
+
+    test('with nulls in maps of texts makes empty ones, and without entries none', async () => {
+      const name = fresh()
+      const metadata = { name, labels: { l: null } }
+      const made = await connected().request('POST', `${configMaps}?dryRun=All`, {
+        body: { metadata, data: { x: null }, binaryData: {} },
+      })
+      expect(made.body).toMatchObject({ metadata: { labels: { l: '' } }, data: { x: '' } })
+      expect(made.body.binaryData).toBeUndefined()
+    })
+
     test('a namespace that is not there is missed before the object is looked at', async () => {
       const answer = await connected().request('POST', '/api/v1/namespaces/absent/configmaps', {
         body: configMap('A_B'),
@@ -140,7 +180,82 @@ export function creatingConformance(connected: () => RawClient): void {
     })
   })
 
+  describe('a patch', () => {
+    test.each<[string, string, unknown]>([
+      ['of another type', mergePatchType, { data: { a: 3 } }],
+      ['of another type, by a strategic merge', strategicPatchType, { data: { a: 3 } }],
+      ['that makes another kind', mergePatchType, { kind: 'Secret' }],
+      ['of labels that are no map', jsonPatchType, [{ op: 'add', path: '/metadata/labels', value: 3 }]],
+      ['nobody declared, when strict', mergePatchType, { foo: 1 }],
+    ])('%s is a 422 about the patch', async (_, contentType, body) => {
+      const name = fresh()
+      await connected().request('POST', configMaps, { body: configMap(name, { a: '1' }) })
+      const path = `${configMaps}/${name}?fieldValidation=Strict`
+      const answer = await connected().request('PATCH', path, { body, contentType })
+      expect(answer.status).toBe(422)
+      expect(answer.body.details.causes).toMatchObject([{ reason: 'FieldValueInvalid', field: 'patch' }])
+    })
+
+    test('replaces what is not there, and counts from the end of lists', async () => {
+      const name = fresh()
+      await connected().request('POST', deployments, { body: deployment(name) })
+      const containers = '/spec/template/spec/containers/-1'
+      const body = [
+        { op: 'replace', path: '/metadata/annotations', value: { a: 'b' } },
+        { op: 'replace', path: `${containers}/image`, value: 'web:2' },
+      ]
+      const answer = await connected().request('PATCH', `${deployments}/${name}`, { body, contentType: jsonPatchType })
+      expect(answer.body.message ?? '').toBe('')
+      expect(answer.body.metadata.annotations).toEqual({ a: 'b' })
+      expect(answer.body.spec.template.spec.containers[0].image).toBe('web:2')
+    })
+
+    test('of the uid is refused', async () => {
+      const name = fresh()
+      await connected().request('POST', configMaps, { body: configMap(name) })
+      const body = { metadata: { uid: 'other' } }
+      const answer = await connected().request('PATCH', `${configMaps}/${name}`, { body, contentType: mergePatchType })
+      expect(answer.status).toBe(422)
+      expect(answer.body.details.causes[0]).toMatchObject({ field: 'metadata.uid' })
+    })
+  })
+
+  describe('scale', () => {
+    test('says no replicas by leaving them out, and is named as its object is', async () => {
+      const name = fresh()
+      await connected().request('POST', deployments, { body: deployment(name) })
+      const whole = (spec: object, metadata: object = { name }) => ({
+        body: { apiVersion: 'autoscaling/v1', kind: 'Scale', metadata, spec },
+      })
+      const path = `${deployments}/${name}/scale`
+      expect((await connected().request('PUT', path, whole({ replicas: 0 }))).body.spec).toEqual({})
+      expect((await connected().request('PUT', path, whole({ replicas: 2 }, {}))).status).toBe(400)
+      expect((await connected().request('PUT', path, whole({ replicas: '2' }))).status).toBe(400)
+      expect((await connected().request('PUT', path, whole({ replicas: 2 }, { name, uid: 'x' }))).status).toBe(409)
+    })
+  })
+
+  describe('a dry-run DELETE', () => {
+    test('answers the marked object when a finalizer would hold it back', async () => {
+      const name = fresh()
+      await connected().request('POST', configMaps, { body: configMap(name, {}, { finalizers: ['example.com/f'] }) })
+      const answer = await connected().request('DELETE', `${configMaps}/${name}?dryRun=All`)
+      expect(answer.body).toMatchObject({ kind: 'ConfigMap', metadata: { deletionTimestamp: expect.any(String) } })
+      const now = await connected().request('GET', `${configMaps}/${name}`)
+      expect(now.body.metadata.deletionTimestamp).toBeUndefined()
+    })
+  })
+
   describe('a configuration to be applied', () => {
+    test('takes with it the struct and the defaults of fields it no longer names', async () => {
+      const name = fresh()
+      await apply(`${widgets}/${name}`, widget(name, { limit: 5 }))
+      const bare = { apiVersion: 'conformance.example.com/v1', kind: 'Widget', metadata: { name } }
+      const answer = await apply(`${widgets}/${name}`, bare)
+      expect(answer.status).toBe(422)
+      expect(answer.body.details.causes[0]).toMatchObject({ reason: 'FieldValueRequired', field: 'spec' })
+    })
+
     const container = (more: object) => {
       const base = deployment('x')
       const [first] = base.spec.template.spec.containers
