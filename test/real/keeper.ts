@@ -14,7 +14,7 @@ export interface Keeper {
 const HASH = 'pod-template-hash'
 const REVISION = 'deployment.kubernetes.io/revision'
 
-/** Looks at everything ten times a second and does one small thing about whatever is not as it should be, by ordinary requests. */
+/** Looks at everything several times a second and does one small thing about whatever is not as it should be, by ordinary requests. */
 export function startKeeper(api: Api): Keeper {
   const namespaces = new Set<string>()
   const stopped = new AbortController()
@@ -158,7 +158,7 @@ export function startKeeper(api: Api): Keeper {
     while (!stopped.signal.aborted) {
       // The server may be away.
       await pass().catch(() => undefined)
-      await runtime.sleep(100, stopped.signal).catch(() => undefined)
+      await runtime.sleep(150, stopped.signal).catch(() => undefined)
     }
   }
   const running = run()

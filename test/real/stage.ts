@@ -275,7 +275,7 @@ async function until(
   // The server may be away for a moment.
   while (!(await Promise.resolve(test()).catch(() => false))) {
     if (runtime.monotonic() >= end) throw new Error(`never: ${what}\n${await describe().catch(String)}`)
-    await runtime.sleep(50)
+    await runtime.sleep(100)
   }
 }
 
