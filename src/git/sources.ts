@@ -21,14 +21,17 @@ export interface Sources {
   poke(matches: (source: SourceRef) => boolean): void
   /** Tells a source's status about our own push. */
   pushed(source: SourceRef, commit: string, at: number): void
+  /** Ends all of them. What is set from then on is not followed: objects change while the rest of the controller ends. */
   stop(): Promise<void>
 }
 
 export function createSources(options: SourceOptions): Sources {
   const loops = new Map<string, SourceLoop>()
   const ending = new Set<Promise<void>>()
+  let stopped = false
   return {
     set(object) {
+      if (stopped) return
       const key = keyOf(object)
       const known = loops.get(key)
       if (known) known.update(object)
@@ -53,6 +56,7 @@ export function createSources(options: SourceOptions): Sources {
     },
     pushed: (source, commit, at) => loops.get(`${source.namespace}/${source.name}`)?.pushed(commit, at),
     async stop() {
+      stopped = true
       await Promise.allSettled([...[...loops.values()].map((loop) => loop.stop()), ...ending])
       loops.clear()
     },

@@ -485,3 +485,15 @@ test('a source nobody made, and one that was not looked at yet', async () => {
   })
   await eventually(() => (running.sources.lookup(`${namespace}/config`).state === 'ready' ? true : undefined))
 })
+
+test('a source that changes while the controller ends is not followed any more', async () => {
+  const { remote } = await remoteWith({ 'prod/cm.yaml': configMap('one') })
+  const running = await run(remote.url, { apply: 'All' })
+  await running.status((s) => ready(s)?.status === 'True')
+  await running.sources.stop()
+  // Its own status, or what people do, arrives as long as objects are watched.
+  const changed = await client.get(resources.rolloutSources, { namespace, name: 'config' })
+  if (!changed) throw new Error('the source is gone')
+  running.sources.set(changed)
+  expect(running.sources.lookup(`${namespace}/config`)).toMatchObject({ state: 'problem' })
+})

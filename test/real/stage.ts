@@ -110,7 +110,7 @@ export async function openRealStage(start: () => Promise<BareServer>): Promise<R
     stops.push(() => cleanUp())
     const kubeconfig = join(dir, 'kubeconfig')
     await writeFile(kubeconfig, kubeconfigOf(server.cluster, await server.controllerToken()), { mode: 0o600 })
-    stops.push(() => Promise.all([...running].map((controller) => controller.kill('SIGTERM'))))
+    stops.push(() => Promise.all([...running].map(ends)))
 
     async function scene(name: string, options: SceneOptions): Promise<RealScene> {
       const { app } = options
@@ -264,6 +264,20 @@ export async function openRealStage(start: () => Promise<BareServer>): Promise<R
       await client.request('DELETE', api.path('namespaces', undefined, namespace))
     }
   }
+}
+
+/** Asked to, a controller ends within the time that a kubelet gives it. */
+async function ends(controller: SluiceProcess): Promise<void> {
+  const patience = new AbortController()
+  const late = runtime.sleep(30_000, patience.signal).then(
+    () => 'late',
+    () => '',
+  )
+  if ((await Promise.race([controller.kill('SIGTERM'), late])) === 'late') {
+    await controller.kill('SIGKILL')
+    throw new Error(`a controller did not end; its last words:\n${controller.stderr.slice(-20).join('\n')}`)
+  }
+  patience.abort()
 }
 
 async function until(
