@@ -3,7 +3,7 @@ import { generateKeyPairSync } from 'node:crypto'
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { parse } from 'yaml'
 import { connectionTo, type KubeConnection } from '../../src/kube/connection.ts'
 import { loadKubeconfig } from '../../src/kube/kubeconfig.ts'
@@ -53,12 +53,14 @@ async function fromKubeconfig(path: string): Promise<RealServer> {
   const config = parse(readFileSync(path, 'utf8'))
   const context = config.contexts.find((each: { name: string }) => each.name === config['current-context']).context
   const cluster = config.clusters.find((each: { name: string }) => each.name === context.cluster).cluster
+  const authority = cluster['certificate-authority']
   const user = config.users.find((each: { name: string }) => each.name === context.user).user
   return {
     url: cluster.server,
     token: user.token,
     controllers: true,
-    cluster,
+    // A kubeconfig elsewhere says the same.
+    cluster: authority ? { ...cluster, 'certificate-authority': resolve(dirname(path), authority) } : cluster,
     connection: async () => loadKubeconfig({ path, env: {}, runtime: systemRuntime }),
     stop: async () => {},
   }
