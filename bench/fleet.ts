@@ -4,7 +4,9 @@
  *   node bench/fleet.ts [--quick] [--json] [--rollouts N --in-flight N [--broken N]] [--interval SECONDS] [--node='…']
  *
  * Unless told otherwise three runs: 1,000 Rollouts of which 100 are in flight, 1,000 in flight, and 10,000 with nothing to do.
- * The controller is a process of its own, in the environment of the image, against the sandbox's API server and Prometheus, which count. Ten percent of the canaries in flight break at 20 % errors (half of them where only 100 are), each at a moment of its own.
+ * The controller is a process of its own, in the environment of the image, against the sandbox's API server and Prometheus,
+ * which count. One canary of ten in flight breaks at 20 % errors (half of them where only 100 are), each at a moment of its own
+ * within two intervals: all that break in one interval are noticed at the same look.
  */
 import { parseArgs } from 'node:util'
 import { type Bar, missed } from './bar.ts'
@@ -27,7 +29,14 @@ const { values } = parseArgs({
 })
 const intervalSeconds = Number(values.interval ?? (values.quick ? 1 : 15))
 const node = values.node?.split(' ') ?? []
-const common = { intervalSeconds, errorRate: 0.2, seed: 1, node, idleSeconds: values.quick ? 2 : 10 }
+const common = {
+  intervalSeconds,
+  errorRate: 0.2,
+  seed: 1,
+  node,
+  idleSeconds: values.quick ? 2 : 5,
+  busySeconds: values.quick ? 4 : 46,
+}
 const told = values.rollouts === undefined ? undefined : Number(values.rollouts)
 const fleets: Pick<FleetOptions, 'rollouts' | 'inFlight' | 'broken'>[] = told
   ? [
@@ -66,7 +75,7 @@ if (many) {
 }
 const machine = await calibrate()
 
-if (values.json) console.log(JSON.stringify({ node, machine, runs }, undefined, 2))
+if (values.json) console.log(JSON.stringify({ node, machine, runs }))
 else {
   for (const { title, bars } of runs) {
     const rows = bars.map(({ what, measured, bar, met }) => [

@@ -1,7 +1,7 @@
 /**
  * What the judge promises, by simulation: how often it is wrong, how fast it is right, and what the usual rules do.
  *
- *   node bench/judge.ts [--quick] [--seed N]
+ *   node bench/judge.ts [--quick] [--json] [--seed N]
  *
  * The numbers depend on the seed alone.
  */
@@ -19,8 +19,12 @@ import {
   untilBreach,
   waldBound,
 } from './judge-simulation.ts'
+import { printer } from './table.ts'
 
-const { values: options } = parseArgs({ options: { quick: { type: 'boolean' }, seed: { type: 'string' } } })
+const { values: options } = parseArgs({
+  options: { quick: { type: 'boolean' }, json: { type: 'boolean' }, seed: { type: 'string' } },
+})
+const print = printer(options.json)
 const seed = Number(options.seed ?? 1)
 const scale = options.quick ? 0.1 : 1
 const runs = (full: number) => Math.max(20, Math.round(full * scale))
@@ -32,13 +36,7 @@ function repeat<T>(times: number, run: (random: () => number) => T): T[] {
   return Array.from({ length: times }, () => run(random))
 }
 
-function table(title: string, head: string[], rows: string[][]) {
-  const widths = head.map((_, i) => Math.max(...[head, ...rows].map((row) => (row[i] ?? '').length)))
-  const line = (row: string[]) =>
-    row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('   ')
-  console.log(`\n${title}\n`)
-  for (const row of [head, widths.map((width) => '-'.repeat(width)), ...rows]) console.log(`  ${line(row)}`)
-}
+const table = (title: string, head: string[], rows: string[][]) => print.table({ title, head, rows })
 
 function againstThresholds(rps: number, rates: number[]) {
   const rules: [string, (random: () => number, errorRate: number) => Outcome][] = [
@@ -182,7 +180,7 @@ function bursts() {
   )
 }
 
-console.log(`seed ${seed}${options.quick ? ', quick' : ''}`)
+print.note(`seed ${seed}${options.quick ? ', quick' : ''}`)
 againstThresholds(100, [0.001, 0.009, 0.02, 0.05, 0.2, 1])
 againstThresholds(20, [0.009, 0.05, 0.2])
 onTheObjective()

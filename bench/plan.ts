@@ -1,16 +1,17 @@
 /**
  * What deciding costs: plans per second and core, and how large a status gets, for the situations a Rollout is in.
  *
- *   node bench/plan.ts [--quick]
+ *   node bench/plan.ts [--quick] [--json]
  *
  * The ratios between the rows mean more than the numbers, which are this machine's.
  */
 import { parseArgs } from 'node:util'
 import { plan } from '../src/plan/plan.ts'
 import { World } from '../test/plan/world.ts'
-import { renderTable, times } from './table.ts'
+import { printer, times } from './table.ts'
 
-const { values: options } = parseArgs({ options: { quick: { type: 'boolean' } } })
+const { values: options } = parseArgs({ options: { quick: { type: 'boolean' }, json: { type: 'boolean' } } })
+const print = printer(options.json)
 const measureMs = options.quick ? 100 : 1_000
 
 /** A world in which v2 is held at 10 %. */
@@ -97,10 +98,8 @@ const rows = measured.map(({ name, perSecond, bytes }) => [
   bytes.toLocaleString('en'),
   base ? times(bytes / base.bytes) : '-',
 ])
-console.log(
-  renderTable({
-    title: 'plan: what one decision costs, on one core',
-    head: ['the Rollout is', 'decisions per second', 'each', 'cost against idle', 'status, bytes', 'against idle'],
-    rows,
-  }),
-)
+print.table({
+  title: 'plan: what one decision costs, on one core',
+  head: ['the Rollout is', 'decisions per second', 'each', 'cost against idle', 'status, bytes', 'against idle'],
+  rows,
+})

@@ -1,15 +1,16 @@
 /**
  * Prometheus queries per interval while so many rollouts are in flight.
  *
- *   node bench/queries.ts [--quick]
+ *   node bench/queries.ts [--quick] [--json]
  *
  * Time is simulated: the counts are exact. Bar: they grow with kinds of SLIs, not with rollouts.
  */
 import { parseArgs } from 'node:util'
 import { countQueries, type QueryCount } from './mesh/queries.ts'
-import { renderTable } from './table.ts'
+import { printer } from './table.ts'
 
-const { values } = parseArgs({ options: { quick: { type: 'boolean' } } })
+const { values } = parseArgs({ options: { quick: { type: 'boolean' }, json: { type: 'boolean' } } })
+const print = printer(values.json)
 const intervals = values.quick ? 2 : 4
 const counts: QueryCount[] = []
 for (const thresholds of [[], ['500ms']]) {
@@ -17,26 +18,24 @@ for (const thresholds of [[], ['500ms']]) {
     counts.push(await countQueries({ rollouts, thresholds, intervals }))
 }
 
-console.log(
-  renderTable({
-    title: 'Prometheus queries of the analysis, rollouts that look one after the other',
-    head: [
-      'rollouts in flight',
-      'SLI kinds',
-      'queries per interval',
-      'per rollout and interval',
-      'when all start at once',
-      'looks answered',
-      'longest query',
-    ],
-    rows: counts.map((count) => [
-      String(count.rollouts),
-      String(count.kinds),
-      String(count.perInterval),
-      Number((count.perInterval / count.rollouts).toPrecision(2)).toString(),
-      String(count.starting),
-      `${count.answered}/${count.rollouts}`,
-      `${count.longest} chars`,
-    ]),
-  }),
-)
+print.table({
+  title: 'Prometheus queries of the analysis, rollouts that look one after the other',
+  head: [
+    'rollouts in flight',
+    'SLI kinds',
+    'queries per interval',
+    'per rollout and interval',
+    'when all start at once',
+    'looks answered',
+    'longest query',
+  ],
+  rows: counts.map((count) => [
+    String(count.rollouts),
+    String(count.kinds),
+    String(count.perInterval),
+    Number((count.perInterval / count.rollouts).toPrecision(2)).toString(),
+    String(count.starting),
+    `${count.answered}/${count.rollouts}`,
+    `${count.longest} chars`,
+  ]),
+})

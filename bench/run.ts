@@ -4,6 +4,7 @@
  *   npm run bench                        all of them
  *   npm run bench -- NAME [options]      one of them; its file says which options it has
  *   npm run bench -- --quick             a short form of all
+ *   npm run bench -- --json              one JSON object a line and table (add --silent to npm run)
  *
  * Tables go to standard output; nothing is written into the repository. Exit code 1 when a bench could not be run, 2 for
  * a name or an option that is none.
@@ -24,7 +25,7 @@ if (named && !benches.includes(first)) {
   process.exit(2)
 }
 const options = named ? rest : process.argv.slice(2)
-const unknown = named ? undefined : options.find((option) => option !== '--quick')
+const unknown = named ? undefined : options.find((option) => option !== '--quick' && option !== '--json')
 if (unknown !== undefined) {
   console.error(
     `${unknown} is no option of all benches: name the one that is meant, as in npm run bench -- idle ${unknown}`,
@@ -32,7 +33,7 @@ if (unknown !== undefined) {
   process.exit(2)
 }
 for (const name of named ? [first] : benches) {
-  console.log(`\n# ${name}\n`)
+  if (!options.includes('--json')) console.log(`\n# ${name}\n`)
   const child = spawn(process.execPath, [fileOf(name), ...options], { stdio: 'inherit' })
   const [code] = await once(child, 'exit')
   if (code !== 0) {

@@ -28,6 +28,17 @@ export function renderTable({ title, head, rows }: Table): string {
   return [...wrap(title, WIDTH), '', ...heading, rule, ...rows.map(line)].join('\n')
 }
 
+/** Where a bench says what it found: for people as aligned tables and notes, for machines as one JSON object a line and table. */
+export interface Printer {
+  table(table: Table): void
+  note(text: string): void
+}
+
+export function printer(json: boolean | undefined): Printer {
+  if (json) return { table: (table) => console.log(JSON.stringify(table)), note: () => undefined }
+  return { table: (table) => console.log(`${renderTable(table)}\n`), note: (text) => console.log(text) }
+}
+
 /** A ratio for people: `12×`, `0.35×`. */
 export function times(ratio: number): string {
   if (!Number.isFinite(ratio)) return '-'

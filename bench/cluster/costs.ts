@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { RequestRecord } from '../../src/sandbox/apiserver/index.ts'
 import type { ControllerProcess } from './controller-process.ts'
+import { isPlainWrite } from './plain-writes.ts'
 
 /** What a controller cost over a while in which nothing new happened. */
 export interface Costs {
@@ -40,7 +41,7 @@ export async function measureCosts(
   }
   const after = await controller.metrics()
   const seconds = (performance.now() - started) / 1000
-  const during = records.slice(from)
+  const during = records.slice(from).filter((record) => !isPlainWrite(record))
   const grown = (name: string) => totalOf(after, name) - totalOf(before, name)
   const perMinute = (count: number) => (60 * count) / seconds
   const statuses = during.filter(({ resource, subresource }) => resource === 'rollouts' && subresource === 'status')

@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { ApiServer } from '../../src/sandbox/apiserver/index.ts'
+import type { ApiServer, RequestRecord } from '../../src/sandbox/apiserver/index.ts'
 import { VIRTUAL_SERVICES } from './shop.ts'
 
 const ROUNDS = 50
+const NAME = 'calibration'
 
 /** The same kind of write as a retreat, on a route that belongs to nobody: seconds that each took. Spread over so many milliseconds. */
 export async function plainWrites(api: ApiServer, ms: number): Promise<number[]> {
-  const name = 'calibration'
   const route = [
     { destination: { host: 'nobody', subset: 'v1' }, weight: 100 },
     { destination: { host: 'nobody', subset: 'v2' }, weight: 0 },
@@ -14,10 +14,10 @@ export async function plainWrites(api: ApiServer, ms: number): Promise<number[]>
   api.storage.create(VIRTUAL_SERVICES, {
     apiVersion: 'networking.istio.io/v1',
     kind: 'VirtualService',
-    metadata: { namespace: 'default', name },
+    metadata: { namespace: 'default', name: NAME },
     ...{ spec: { hosts: ['nobody'], http: [{ name: 'primary', route }] } },
   })
-  const url = `${api.url}/apis/networking.istio.io/v1/namespaces/default/virtualservices/${name}`
+  const url = `${api.url}/apis/networking.istio.io/v1/namespaces/default/virtualservices/${NAME}`
   const headers = { authorization: `Bearer ${api.token()}`, 'content-type': 'application/json-patch+json' }
   const taken: number[] = []
   for (let i = 0; i < ROUNDS; i++) {
@@ -34,4 +34,9 @@ export async function plainWrites(api: ApiServer, ms: number): Promise<number[]>
     await sleep(ms / ROUNDS / 2)
   }
   return taken
+}
+
+/** Whether a request is one of these writes, and not the controller's. */
+export function isPlainWrite({ name }: RequestRecord): boolean {
+  return name === NAME
 }
