@@ -62,7 +62,7 @@ const CANARY_REQUESTS = 150
 export async function measureFleet(options: FleetOptions): Promise<FleetResult> {
   const { rollouts, intervalSeconds, progress = () => undefined } = options
   const { inFlight = rollouts, onsetIntervals = 4 } = options
-  const { broken: breaking = Math.round(inFlight * 0.9), busySeconds = Math.max(4 * intervalSeconds, 5) } = options
+  const { broken: breaking = Math.floor(inFlight * 0.9), busySeconds = Math.max(4 * intervalSeconds, 5) } = options
   const random = seeded(options.seed)
   const interval = intervalSeconds * 1000
   const stops: (() => Promise<unknown>)[] = []

@@ -52,10 +52,12 @@ describe('a controller with nothing to do', () => {
 })
 
 describe('rollouts in flight under a controller of its own process', () => {
-  test('are put back when their canary breaks, left alone when it does not, and share one query an interval', async () => {
+  test('are put back when their canary breaks, left alone when it does not, and share one query an interval and one reconcile each', async () => {
     const result = await measureFleet({ rollouts: 4, intervalSeconds: 1, errorRate: 0.2, seed: 1 })
     expect(result).toMatchObject({ broken: 3, putBack: 3, well: 1, kept: 1 })
     expect(result.busy.queriesPerMinute / 60).toBeLessThan(1.5)
+    // Once per rollout and interval: the look wakes it, and no timer of its own besides.
+    expect(result.busy.reconcilesPerMinute / 60 / 4).toBeLessThan(1.5)
   }, 90_000)
 })
 
