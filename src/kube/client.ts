@@ -45,6 +45,8 @@ export interface WatchOptions {
   timeoutSeconds: number
   /** Without a single byte for this long (events, bookmarks), the connection is taken for dead. Default 100 s. */
   silenceMs?: number
+  /** The server has let us in; the first event may be long in coming. */
+  onOpen?: () => void
   signal: AbortSignal
 }
 

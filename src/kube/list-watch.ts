@@ -106,6 +106,7 @@ export async function listAndWatch(options: ListWatchOptions): Promise<void> {
       resourceVersion: from,
       timeoutSeconds: Math.ceil(timings.watchSeconds * (1 + runtime.random())),
       silenceMs: timings.silenceMs,
+      onOpen: options.onActivity,
     })) {
       signal.throwIfAborted()
       events += 1

@@ -52,15 +52,20 @@ export interface Reflector {
   lastActivity(): number | undefined
   /** True while the cluster does not serve the resource: its CRD is not installed. */
   isMissing(): boolean
-  /** While the server forbids to read the resource: what it says. */
+  /**
+   * While the server forbids to read the resource: what it says. Of what was listed before, only after 15 s: a server that has just
+   * started refuses everybody until it has read its roles.
+   */
   refusal(): string | undefined
 }
+
+const REFUSED_FOR_MS = 15_000
 
 interface Scope {
   namespace: string | undefined
   listed: boolean
   missing: boolean
-  refusal: string | undefined
+  refused: { since: number; message: string } | undefined
   lastActivity: number | undefined
 }
 
@@ -81,7 +86,7 @@ export function createReflector(options: ReflectorOptions): Reflector {
     namespace,
     listed: false,
     missing: false,
-    refusal: undefined,
+    refused: undefined,
     lastActivity: undefined,
   }))
   const stopped = new AbortController()
@@ -152,7 +157,8 @@ export function createReflector(options: ReflectorOptions): Reflector {
       log.info(fields, 'the resource version is too old; listing again')
     } else {
       const known = asKubeError(trouble.error)
-      scope.refusal = known?.isForbidden ? known.message : undefined
+      const since = scope.refused?.since ?? runtime.monotonic()
+      scope.refused = known?.isForbidden ? { since, message: known.message } : undefined
       log.warn({ ...fields, err: trouble.error }, 'list or watch failed; trying again')
     }
   }
@@ -171,7 +177,7 @@ export function createReflector(options: ReflectorOptions): Reflector {
       onGone: drop,
       onListed: (keys) => onListed(scope, keys),
       onActivity: () => {
-        scope.refusal = undefined
+        scope.refused = undefined
         scope.lastActivity = runtime.monotonic()
       },
       onTrouble: (trouble) => onTrouble(scope, trouble),
@@ -204,7 +210,10 @@ export function createReflector(options: ReflectorOptions): Reflector {
       return oldest
     },
     isMissing: () => scopes.some((scope) => scope.missing),
-    refusal: () => scopes.find((scope) => scope.refusal !== undefined)?.refusal,
+    refusal() {
+      const since = runtime.monotonic() - REFUSED_FOR_MS
+      return scopes.find(({ listed, refused }) => refused && (!listed || refused.since <= since))?.refused?.message
+    },
   }
 }
 

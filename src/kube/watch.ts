@@ -38,6 +38,7 @@ export async function* watchStream(
     timeoutMs: Math.min(silenceMs, 30_000),
     signal,
   })
+  options.onOpen?.()
   const over = new AbortController()
   let lastByte = runtime.monotonic()
   let silent = false

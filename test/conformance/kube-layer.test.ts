@@ -83,4 +83,35 @@ describe('the sandbox disturbed', () => {
     await reflector.stop()
     client.close()
   })
+
+  test('a server that refuses everybody for a moment after it has started has not taken a role away', async () => {
+    const server = await sandbox()
+    const client = connect({ connection: connectionTo(server.url, { token: server.token() }), runtime: systemRuntime })
+    let [later, refused] = [0, 0]
+    const follow = () =>
+      createReflector({
+        client,
+        resource: resources.configMaps,
+        runtime: { ...systemRuntime, monotonic: () => systemRuntime.monotonic() + later },
+        log: { info() {}, warn: () => void refused++, error() {} },
+        timings: { backoff: { initialMs: 5, maxMs: 20 }, silenceMs: 60_000, pageSize: 10 },
+      })
+    const reflector = follow()
+    reflector.start()
+    await reflector.synced
+    server.faults.set({ match: ({ resource }) => resource === 'configmaps', error: 403 })
+    server.faults.dropWatches()
+    await vi.waitFor(() => expect(refused).toBeGreaterThan(3), 5000)
+    expect(reflector.refusal()).toBeUndefined()
+    // Whoever has never been let in has no role; and who is kept out has none any more.
+    const stranger = follow()
+    stranger.start()
+    await vi.waitFor(() => expect(stranger.refusal()).toBeDefined(), 5000)
+    later = 20_000
+    expect(reflector.refusal()).toBeDefined()
+    server.faults.clear()
+    await vi.waitFor(() => expect([reflector.refusal(), stranger.refusal()]).toEqual([undefined, undefined]), 5000)
+    await Promise.all([reflector.stop(), stranger.stop()])
+    client.close()
+  })
 })
