@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { systemRuntime as runtime } from '../../src/runtime.ts'
 import type { Manifest } from '../deploy/kustomize.ts'
-import * as whole from '../scenario/deployment-manifests.ts'
+import * as deployed from '../scenario/deployment-manifests.ts'
 import * as beside from '../scenario/manifests.ts'
 import type { SluiceProcess } from '../scenario/process.ts'
 import type { BareServer } from './server.ts'
@@ -69,17 +69,17 @@ export function controllerConformance(label: string, connect: () => Promise<Bare
     /** One Deployment with its Rollout, applied from Git by Sluice as docs/install.md says. */
     async function deployment(name: string, steps: beside.StepGiven[] = STEPS): Promise<RealScene> {
       const all = (namespace: string) => [
-        whole.deploymentOf(namespace, { tag: '3.8', image: image('3.8') }),
-        whole.virtualServiceOf(namespace),
-        whole.rolloutOf(namespace, { source: 'config', steps }),
+        deployed.deploymentOf(namespace, { tag: '3.8', image: image('3.8') }),
+        deployed.virtualServiceOf(namespace),
+        deployed.rolloutOf(namespace, { source: 'config', steps }),
       ]
       const s = await stage.scene(name, {
         app: 'checkout',
         workloads: { stable: 'checkout', canary: 'checkout-canary' },
         objects: (namespace) => [
           ...all(namespace).slice(0, 2),
-          whole.serviceOf(namespace),
-          whole.destinationRuleOf(namespace),
+          deployed.serviceOf(namespace),
+          deployed.destinationRuleOf(namespace),
           sluiceApplies(namespace),
         ],
         files: all,
@@ -240,14 +240,19 @@ export function controllerConformance(label: string, connect: () => Promise<Bare
 
     test('when the API server was away, the same process sees again what people do', async (context) => {
       if (!server.restart) return context.skip()
-      const s = await subsets('away', LONG)
-      await desire(s, 'v2')
-      await at(s, 50)
+      const [s, whole] = await Promise.all([subsets('away', LONG), deployment('away-whole', LONG)])
+      await Promise.all([desire(s, 'v2'), release(whole, '3.9')])
+      await Promise.all([at(s, 50), at(whole, 50)])
       await server.restart()
-      await desire(s, 'v1')
-      await s.until('reverted', ({ lastOutcome }) => lastOutcome?.result === 'Reverted')
+      await Promise.all([desire(s, 'v1'), release(whole, '3.8')])
+      for (const each of [s, whole])
+        await each.until(
+          'reverted',
+          ({ lastOutcome, phase }) => lastOutcome?.result === 'Reverted' && phase === 'Healthy',
+        )
       await inGit(s)
       await moved(s, 'v2', [0, 50, 0])
+      await moved(whole, 'canary', [0, 50, 0])
       expect(controller.child.exitCode).toBeNull()
     })
 
