@@ -1,10 +1,12 @@
 import type { RevisionRecord } from '../../api/status.ts'
 import { sentence } from '../../errors.ts'
 import { evidenceLines, owe } from '../commits.ts'
+import type { DeploymentObservation } from '../observation.ts'
 import { endFlight, record } from '../retreat.ts'
 import { sameContent } from '../revision.ts'
 import {
   type Decision,
+  epoch,
   event,
   flightPair,
   iso,
@@ -172,12 +174,26 @@ export function watchRoll(turn: Turn): void {
   }
   if (!d) return
   if (state.promotion && !d.paused && rolls(turn, d, turn.status.canary)) state.promotion.resumedAt ??= iso(turn.now)
-  const [only, ...others] = d.running
   const home = state.restoring
-  if (home && others.length === 0 && (only === undefined ? d.replicas === 0 : sameContent(only, home))) {
+  if (home && isRestored(turn, d, home)) {
     delete state.restoring
     event(turn, 'Normal', 'Restored', `Deployment ${d.name} runs ${home.revision} again`)
   }
+}
+
+/** How long a resume that was under way when traffic went back may still come to be. */
+const LATE_RESUME_MS = 15_000
+
+/**
+ * Whether nothing but `home` runs, and nothing else can begin to: the template is that again, or what somebody has put there since is
+ * latched, and no resume of ours can still be on its way.
+ */
+function isRestored(turn: Turn, d: DeploymentObservation, home: RevisionRecord): boolean {
+  const [only, ...others] = d.running
+  const alone = others.length === 0 && (only === undefined ? d.replicas === 0 : sameContent(only, home))
+  const { lastOutcome } = turn.status
+  const late = lastOutcome === undefined || turn.now - epoch(lastOutcome.at) > LATE_RESUME_MS
+  return alone && (rolls(turn, d, home) || (d.paused && late))
 }
 
 /** Whether the Deployment was deleted, or created anew since: its ReplicaSets, and what they ran, went with it. */

@@ -6,8 +6,8 @@ import type { DeploymentWorld } from './world.ts'
 /** Histories in all, of which a part is played twice; SLUICE_HISTORIES asks for more than CI plays, as it does of subsets. */
 const runs = Math.ceil(0.3 * Number(process.env.SLUICE_HISTORIES ?? 10_000))
 
-/** Another one each time; SLUICE_SEED plays the same histories again. */
-const seed = Number(process.env.SLUICE_SEED ?? Math.floor(Math.random() * 2 ** 31))
+/** The same histories in every run, so that a red test tells of the change and not of luck; SLUICE_SEED hunts elsewhere. */
+const seed = Number(process.env.SLUICE_SEED ?? 20_260_601)
 console.log(`${runs} histories of a Deployment from seed ${seed}`)
 
 /** What is left of a history for those who come later. */

@@ -145,6 +145,24 @@ describe('promotion', () => {
     expect(world.status).toMatchObject({ stable: { name: 'v1' }, knownBad: [{ name: 'v2' }] })
   })
 
+  test('scaled to zero during the roll and given up then: what comes back is what ran before', () => {
+    const world = rolling()
+    write(world.cluster, 'people', (d) => Object.assign(d, { replicas: 0 }))
+    tick(world.cluster, () => undefined)
+    world.wait(minute)
+    world.ask('abort', {})
+    world.wait(minute)
+    write(world.cluster, 'people', (d) => Object.assign(d, { replicas: 4 }))
+    const seen = new Set<string>()
+    for (let i = 0; i < 20; i++) {
+      tick(world.cluster, () => undefined)
+      world.wait(15_000)
+      for (const name of runs(world)) seen.add(name)
+    }
+    expect([...seen]).toEqual(['v1'])
+    expect(world.status.stable?.name).toBe('v1')
+  })
+
   test('scaled to zero during the roll: traffic stays with the canary, where somebody is', () => {
     const world = rolling()
     write(world.cluster, 'people', (d) => Object.assign(d, { replicas: 0 }))
