@@ -147,6 +147,7 @@ describe('promotion', () => {
 
   test('scaled to zero during the roll and given up then: what comes back is what ran before', () => {
     const world = rolling()
+    world.gitDown = true
     write(world.cluster, 'people', (d) => Object.assign(d, { replicas: 0 }))
     tick(world.cluster, () => undefined)
     world.wait(minute)
