@@ -173,6 +173,14 @@ describe('fairness', () => {
     expect(second).toBe(21)
   })
 
+  test('a key that is added again while it waits keeps its place', async () => {
+    const setup = setUp(takes(1))
+    for (const key of ['a', 'b', 'c', 'b', 'b']) setup.queue.add(key)
+    for (const key of ['x', 'y', 'x']) setup.queue.add(key, { urgent: true })
+    await setup.world.runUntil(10)
+    expect(setup.started).toEqual(['x', 'y', 'a', 'b', 'c'])
+  })
+
   test('an urgent key overtakes a thousand routine ones', async () => {
     const setup = setUp(takes(1))
     for (let i = 0; i < 1000; i++) setup.queue.add(`routine-${i}`)
