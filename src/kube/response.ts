@@ -51,6 +51,9 @@ export function badResponse(target: string, what: string): KubeError {
 
 const maxMessage = 1_000
 
+/** What etcd (1.5 MB, 2 MB) says of an object that is too large: the API server passes it on as a failure of its own, which it is not. */
+const tooLarge = /etcdserver: request is too large|trying to send message larger than max/
+
 /**
  * The KubeError for an HTTP status and the `Status` object in its body (if it is one).
  * `retryAfter` is the header of that name, in seconds.
@@ -58,8 +61,9 @@ const maxMessage = 1_000
 export function errorFromStatus(action: string, status: number, body: unknown, retryAfter?: string): KubeError {
   const isStatus = isRecord(body) && body.kind === 'Status'
   const details = isStatus ? parseDetails(body.details) : undefined
-  const reason = isStatus && typeof body.reason === 'string' && body.reason !== '' ? body.reason : reasonOf(status)
   const said = isStatus && typeof body.message === 'string' ? body.message : 'no explanation was given'
+  if (status === 500 && tooLarge.test(said)) return errorFromStatus(action, 413, { kind: 'Status', message: said })
+  const reason = isStatus && typeof body.reason === 'string' && body.reason !== '' ? body.reason : reasonOf(status)
   const seconds = retryAfter === undefined ? details?.retryAfterSeconds : Number(retryAfter)
   const denied = status === 403 ? missingPermission(said) : undefined
   const what = denied ? `${denied}: ${shorten(said)}` : `${action}: ${status} ${reason}: ${shorten(said)}`

@@ -152,6 +152,25 @@ describe('answers that are errors', () => {
     expect((await failure(client.list(resources.pods))).isForbidden).toBe(true)
   })
 
+  test('an object that is larger than etcd takes is refused for good, whatever the API server calls it', async () => {
+    const words = [
+      'etcdserver: request is too large',
+      'rpc error: code = ResourceExhausted desc = trying to send message larger than max (2500268 vs. 2097152)',
+      'etcdserver: leader changed',
+    ]
+    const [client] = await serve((_request, response) =>
+      json(response, 500, status(500, 'InternalError', words.shift() ?? '')),
+    )
+    const errors = []
+    for (let i = 0; i < 3; i++) errors.push(await failure(client.replace(resources.pods, pod)))
+    expect(errors.map(({ reason, isTransient }) => [reason, isTransient])).toEqual([
+      ['RequestEntityTooLarge', false],
+      ['RequestEntityTooLarge', false],
+      ['InternalError', true],
+    ])
+    expect(errors[0]?.message).toMatch(/413 RequestEntityTooLarge: etcdserver: request is too large$/)
+  })
+
   test('a login page instead of the API is recognised, and not printed', async () => {
     const [client] = await serve((_request, response) => response.end('<html>secret-session=123</html>'))
     const error = await failure(client.get(resources.pods, key))
