@@ -1,14 +1,14 @@
 import { parseDuration } from '../api/duration.ts'
-import { evidenceLines, owe } from './commits.ts'
 import { beginPromotion } from './deployment/promotion.ts'
 import { seenDeployment } from './deployment/state.ts'
 import { contest } from './drift.ts'
 import { approval } from './gates/approval.ts'
 import { beforeMove, beforePromotion, firstShut, wait } from './gates/order.ts'
 import { carryOut, intend } from './intent.ts'
-import { endFlight, nowhereToGo, type Retreat, record, retreat, voidIntent } from './retreat.ts'
+import { concludePromotion } from './passed-every-step.ts'
+import { nowhereToGo, type Retreat, retreat, voidIntent } from './retreat.ts'
 import { positionOf, tooFewRequests } from './steps.ts'
-import { type Decision, epoch, event, flightPair, iso, percent, type Rule, stableIsGone, type Turn } from './turn.ts'
+import { type Decision, epoch, event, flightPair, percent, type Rule, stableIsGone, type Turn } from './turn.ts'
 import { pointsFor } from './weights.ts'
 
 /** Paused: the guard is on, nothing moves forward. */
@@ -74,37 +74,15 @@ export const forward: Rule = (turn) => {
 
 /** The last step has passed: the canary is the stable one now. Needs an open window, never an approval. */
 function promote(turn: Turn): Decision {
-  const { status, spec, o, now } = turn
+  const { status } = turn
   const shut = firstShut(turn, beforePromotion)
   if (shut) return wait(shut)
   if (seenDeployment(turn)) return beginPromotion(turn)
   const { canary, stable } = status
   if (!canary || !stable) throw new Error('nothing to promote')
-  const message = `${canary.revision} passed every step and is stable now`
-  owe(turn, {
-    kind: 'promote',
-    subject: `${o.rollout.name}: promote ${canary.name} (${o.rollout.namespace})`,
-    weights: { weight: 100 },
-    trailers: {
-      From: stable.revision,
-      Step: `${spec.steps.length}/${spec.steps.length}`,
-      Verdict: 'Pass',
-      Evidence: evidenceLines(turn).join('; ') || undefined,
-    },
-  })
-  record(status, {
-    revision: canary.revision,
-    ...(canary.image ? { image: canary.image } : {}),
-    result: 'Promoted',
-    reason: 'Promoted',
-    message,
-    at: iso(now),
-  })
   const { tested, ...promoted } = canary
+  const message = concludePromotion(turn, stable, 100)
   status.stable = promoted
-  endFlight(status)
   delete status.step
-  event(turn, 'Normal', 'Promoted', message)
-  turn.effects.push({ kind: 'notify', topic: 'promoted', message })
   return { phase: 'Healthy', reason: 'Promoted', message }
 }

@@ -1,8 +1,7 @@
 import type { RevisionRecord } from '../../api/status.ts'
 import { sentence } from '../../errors.ts'
-import { evidenceLines, owe } from '../commits.ts'
 import type { DeploymentObservation } from '../observation.ts'
-import { endFlight, record } from '../retreat.ts'
+import { concludePromotion } from '../passed-every-step.ts'
 import { sameContent } from '../revision.ts'
 import {
   type Decision,
@@ -84,10 +83,8 @@ export const promotion: Rule = (turn) => {
 
 /** The Deployment runs it: traffic returns to the stable pods, and the rollout is over. */
 function giveBack(turn: Turn, previous: RevisionRecord): Decision {
-  const { status, o, spec, now } = turn
-  const { canary } = status
+  const { status, o, now } = turn
   const pair = flightPair(turn)
-  if (!canary) throw new Error('nothing was promoted')
   if (!pair) {
     const problem = o.traffic.problem ?? (o.traffic.recorded?.ok === false ? o.traffic.recorded.problem : undefined)
     const why = problem ? sentence(problem) : 'the route cannot be read'
@@ -99,30 +96,9 @@ function giveBack(turn: Turn, previous: RevisionRecord): Decision {
     }
   }
   const fallback = structuredClone(status)
-  const message = `${canary.revision} passed every step and is stable now`
-  owe(turn, {
-    kind: 'promote',
-    subject: `${o.rollout.name}: promote ${canary.name} (${o.rollout.namespace})`,
-    weights: { weight: 0 },
-    trailers: {
-      From: previous.revision,
-      Step: `${spec.steps.length}/${spec.steps.length}`,
-      Verdict: 'Pass',
-      Evidence: evidenceLines(turn).join('; ') || undefined,
-    },
-  })
-  record(status, {
-    revision: canary.revision,
-    ...(canary.image ? { image: canary.image } : {}),
-    result: 'Promoted',
-    reason: 'Promoted',
-    message,
-    at: iso(now),
-  })
-  endFlight(status)
+  const back = `; traffic is back from ${percent(pair.weight)} on the stable pods`
+  const message = concludePromotion(turn, previous, 0, back)
   status.step = { index: 0, weight: 0, since: iso(now) }
-  event(turn, 'Normal', 'Promoted', `${message}; traffic is back from ${percent(pair.weight)} on the stable pods`)
-  turn.effects.push({ kind: 'notify', topic: 'promoted', message })
   if (pair.weight > 0 || pair.uneven) {
     lowerWeight(turn, pair, 0, 'Promoted')
     status.step.over = pair.resourceVersion
