@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { sli } from './rollout.ts'
+import { sli } from './analysis.ts'
 
 /** A named list of SLIs with arguments, to be used by many Rollouts. */
 export const analysisTemplateSpec = z

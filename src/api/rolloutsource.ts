@@ -1,5 +1,32 @@
 import { z } from 'zod'
 import { duration } from './duration.ts'
+import { notify } from './notify.ts'
+
+const placeholders =
+  'Replaced: ${subject}, ${kind}, ${namespace}, ${name}, ${cluster}, ${revision}, ${step}, ${weight}, ${verdict}, ${approvedBy}.'
+
+const pullRequest = z
+  .object({
+    provider: z
+      .enum(['GitHub', 'GitLab'])
+      .optional()
+      .meta({ description: 'The forge; told by the host for github.com and gitlab.com, to be given for all others.' }),
+    apiUrl: z
+      .string()
+      .max(2048)
+      .regex(/^https?:\/\/[^@\s]+$/, 'must be an http or https URL without a password')
+      .optional()
+      .meta({ description: 'Base of its API where that is not the usual one of its host.' }),
+    secretRef: z
+      .object({ name: z.string().min(1).max(253) })
+      .optional()
+      .meta({ description: 'A Secret with `token`; by default the password of secretRef above.' }),
+    labels: z.array(z.string().min(1).max(100)).max(10).optional().meta({
+      description: 'Labels that its pull requests get.',
+      'x-kubernetes-list-type': 'set',
+    }),
+  })
+  .meta({ description: 'For mode PullRequest: where and how they are opened.' })
 
 /** A Git repository where Rollouts are declared and to which their state is committed. */
 export const rolloutSourceSpec = z
@@ -70,11 +97,37 @@ export const rolloutSourceSpec = z
         author: z
           .object({ name: z.string().min(1).max(128), email: z.string().min(3).max(254) })
           .default({ name: 'Sluice', email: 'sluice@sluice.dev' })
-          .meta({ description: 'Author of the commits.' }),
+          .meta({ description: `Author of the commits. ${placeholders}` }),
+        message: z
+          .object({
+            subject: z
+              .string()
+              .min(1)
+              .max(500)
+              .optional()
+              .meta({
+                description: `First line, by default \${subject}: chore(delivery): \${subject}. ${placeholders}`,
+              }),
+            body: z
+              .string()
+              .max(2000)
+              .optional()
+              .meta({ description: `What stands between the first line and the trailers. ${placeholders}` }),
+            skipCI: z
+              .boolean()
+              .default(false)
+              .meta({ description: 'Add [skip ci] to the first line, so that pipelines leave these commits alone.' }),
+          })
+          .optional()
+          .meta({ description: 'How commits are worded. Their Git trailers are always there.' }),
         signingKeyRef: z
           .object({ name: z.string().min(1).max(253) })
           .optional()
-          .meta({ description: 'A Secret with a key to sign commits with.' }),
+          .meta({
+            description:
+              'A Secret in this namespace with an SSH private key (`identity` or `ssh-privatekey`, without a passphrase) to sign commits with.',
+          }),
+        pullRequest: pullRequest.optional(),
       })
       // In full: the API server checks a default against the rule below without filling in the defaults inside it.
       .default({ mode: 'Push', commits: 'EveryStep', author: { name: 'Sluice', email: 'sluice@sluice.dev' } })
@@ -90,6 +143,14 @@ export const rolloutSourceSpec = z
           },
         ],
       }),
+    webhook: z
+      .object({ secretRef: z.object({ name: z.string().min(1).max(253) }) })
+      .optional()
+      .meta({
+        description:
+          'Lets the forge tell of pushes at /hooks/git/<namespace>/<name> of the controller: a Secret in this namespace with `token` (GitHub’s and any other’s HMAC key, GitLab’s secret token).',
+      }),
+    notify: notify.optional(),
     allowedNamespaces: z.array(z.string().min(1).max(63)).max(100).default([]).meta({
       description:
         'Namespaces whose Rollouts may commit here and into which this source may apply, besides its own. "*" for all.',

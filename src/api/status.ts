@@ -177,6 +177,7 @@ export const rolloutStatus = z
         suspendedMs: z.number().optional().meta({ description: 'Milliseconds of this step spent suspended.' }),
         waived: z.string().optional().meta({ description: 'Why hold and minRequests of this step are waived.' }),
         approvedBy: z.array(z.string()).optional().meta({ description: 'Who approved this step.' }),
+        override: z.string().optional().meta({ description: 'Why this step was entered by an emergency approval.' }),
         entering: z
           .object({
             index: z.int(),
@@ -186,11 +187,16 @@ export const rolloutStatus = z
             op: z.string(),
             at: time('When the intent was recorded.'),
             approvedBy: z.array(z.string()).optional(),
+            override: z.string().optional(),
           })
           .optional()
           .meta({ description: 'The intent to move to the next step.' }),
       })
       .optional(),
+    raised: z
+      .object({ count: z.int(), by: z.string(), index: z.int() })
+      .optional()
+      .meta({ description: 'Somebody else raised the canary’s weight, this often in one step.' }),
     lowered: z
       .object({ count: z.int(), at: time('When.'), by: z.string(), index: z.int(), settled: z.boolean().optional() })
       .optional()
@@ -209,9 +215,18 @@ export const rolloutStatus = z
         state: z.enum(['Pending', 'Approved', 'Rejected', 'Expired', 'Consumed']),
         by: z.array(z.string()).optional(),
         since: time('When it was asked.'),
+        notBefore: time('Approved, but not to be moved before this.').optional(),
+        override: z.string().optional().meta({ description: 'The reason given for an emergency approval.' }),
       })
       .optional()
       .meta({ description: 'The question that is open, or was answered last.' }),
+    window: z
+      .object({
+        reason: z.string(),
+        opensAt: time('When forward moves may happen again at the earliest.').optional(),
+      })
+      .optional()
+      .meta({ description: 'Present while a rollout is in flight and no window is open.' }),
     paused: z
       .object({
         reason: z.enum(['Requested', 'GitConflict', 'WeightContested']),

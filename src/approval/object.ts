@@ -42,6 +42,8 @@ export function buildApproval(owner: Owner, question: ApprovalQuestion): KubeObj
     digest: question.digest,
     required: question.required,
     allowed: question.allowed,
+    ...(question.requiredFrom ? { requiredFrom: question.requiredFrom } : {}),
+    ...(question.change ? { change: question.change } : {}),
     separationOfDuties: question.separationOfDuties,
     authors: question.authors.slice(0, 20),
     expiresAt: new Date(question.expiresAt).toISOString(),

@@ -20,6 +20,8 @@ const marks: Record<Notification['topic'], string> = {
   rolledBack: ':rewind:',
   paused: ':double_vertical_bar:',
   stuck: ':warning:',
+  override: ':rotating_light:',
+  git: ':books:',
 }
 
 /** These are shown in the channel too, not in the thread only. */

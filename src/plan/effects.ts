@@ -1,3 +1,5 @@
+import type { ApprovalSpec } from '../api/approval.ts'
+import type { Topic } from '../api/notify.ts'
 import type { PendingCommit, RevisionRecord, RolloutStatus } from '../api/status.ts'
 import type { Memory } from './observation.ts'
 
@@ -13,7 +15,7 @@ export type Effect =
   | { kind: 'event'; type: 'Normal' | 'Warning'; reason: string; message: string }
   | {
       kind: 'notify'
-      topic: 'started' | 'step' | 'approval' | 'promoted' | 'rolledBack' | 'paused' | 'stuck'
+      topic: Topic
       message: string
     }
   | { kind: 'addFinalizer' }
@@ -77,6 +79,10 @@ export interface ApprovalQuestion {
   to: number
   required: number
   allowed: string[]
+  /** Somebody of each of these must be among the approvers. */
+  requiredFrom?: string[]
+  /** What would change, for people. */
+  change?: ApprovalSpec['change']
   /** When the question closes, epoch ms. */
   expiresAt: number
   onExpiry: 'Reject' | 'Hold'

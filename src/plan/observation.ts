@@ -236,13 +236,28 @@ export interface GitObservation {
   tip?: string
   /** Who brought the desired content, from the commit that did. */
   author?: string
+  /** What separates the desired content from stable, for people who are asked. */
+  change?: Change
+}
+
+/** The commits that brought the desired content. */
+export interface Change {
+  /** Where the forge shows the difference, when the remote is one that is known. */
+  compareUrl?: string
+  /** The newest of them, newest first; our own are left out. */
+  commits: { sha: string; subject: string; author: string }[]
+  /** How many there are, where more than are named. */
+  commitCount?: number
 }
 
 export type CommitResult =
   /** Committed; or everything was as wanted already (no sha). */
   | { state: 'Done'; sha?: string; at: number; note?: string }
-  /** Not in Git yet; `message` says what stands in the way, when something does. */
-  | { state: 'Waiting'; message?: string }
+  /**
+   * Not in Git yet; `message` says what stands in the way, when something does. `proposed`: it lies in a pull request, where people
+   * decide when, and nobody waits for it.
+   */
+  | { state: 'Waiting'; message?: string; proposed?: string }
   /** A person's change stands in the way; nothing was written. */
   | { state: 'Conflict'; message: string; commit: string; author: string; weight?: number }
   /** Can never work as it is (protected branch, file that cannot be edited). */
@@ -270,6 +285,10 @@ export interface ApprovalObservation {
   /** Who approved, or who rejected. */
   by: string[]
   reason?: string
+  /** Approved, but the move is not to be made before, epoch ms. */
+  notBefore?: number
+  /** Approved as an emergency, for this reason. */
+  override?: string
 }
 
 export interface RequestObservation {
