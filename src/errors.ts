@@ -50,6 +50,7 @@ export const errors = {
   GitConflict: { fix: 'Put the weight back, or resume to go on from it: sluice resume.' },
   GitRefusedEdit: { fix: 'Write the named field as a plain scalar in one place, so that it can be edited exactly.' },
   GitOtherCluster: { fix: 'Give each cluster a path of its own, or start once with --take-over after a rebuild.' },
+  PullRequestDeclined: { fix: 'Merge it after all, or leave Git as it is; the next outcome is proposed anew.' },
   ManifestInvalid: { fix: 'Correct the named line; everything else in the repository is applied.' },
   ManifestRefused: { fix: 'The API server’s message says what is wrong with the object.' },
   KnownBad: { fix: 'Change its content, or try it again: sluice retry.' },

@@ -96,6 +96,15 @@ const pendingCommit = z
     base: z.string().optional().meta({ description: 'Tip of the branch when it was decided.' }),
     void: z.boolean().optional().meta({ description: 'The move was given up; the commit is not needed any more.' }),
     reason: z.string().optional().meta({ description: 'Why it has not been committed yet.' }),
+    proposed: z
+      .string()
+      .max(2048)
+      .optional()
+      .meta({ description: 'The pull request it lies in; people decide when, and nobody waits for it.' }),
+    declined: z
+      .boolean()
+      .optional()
+      .meta({ description: 'A person closed its pull request; it is not opened again before the next outcome.' }),
   })
   .meta({ description: 'A commit that is still to be made.' })
 
@@ -266,6 +275,7 @@ export const rolloutStatus = z
           revision: z.string(),
           name: z.string(),
           hash: z.string(),
+          image: z.string().optional(),
           template: z.string().optional().meta({
             description: 'Hash of the pod template alone, where that and not only configuration was new.',
           }),

@@ -44,7 +44,9 @@ export function owe(turn: Turn, draft: Draft): PendingCommit | undefined {
   if (draft.template) entry.template = draft.template
   if (o.git.tip) entry.base = o.git.tip
   if (status.git?.accepted) entry.accept = status.git.accepted
-  status.git = { ...status.git, pending: withNewest(status.git?.pending ?? [], entry) }
+  // What people have declined lies in no pull request any more; the one of this outcome carries the whole state.
+  const standing = (status.git?.pending ?? []).filter((e) => !e.declined)
+  status.git = { ...status.git, pending: withNewest(standing, entry) }
   return entry
 }
 
@@ -84,7 +86,13 @@ export function absorbResults(turn: Turn): void {
           : result?.state === 'Refused'
             ? sentence(result.problem)
             : undefined
-      left.push({ ...entry, reason: reason && oneLine(reason) })
+      const { proposed: _, declined: __, ...owed } = entry
+      left.push({
+        ...owed,
+        reason: reason && oneLine(reason),
+        ...(result?.state === 'Waiting' && result.proposed ? { proposed: result.proposed } : {}),
+        ...(result?.state === 'Refused' && result.problem.reason === 'PullRequestDeclined' ? { declined: true } : {}),
+      })
     }
   }
   git.pending = left.map((entry) => compact(entry))
@@ -127,17 +135,22 @@ export function stateFile(turn: Turn): StateFile {
       at: lastOutcome.at,
     },
     knownBad: knownBad.map((bad) => {
-      const { revision, name, reason, at } = bad
-      return { revision, name, hash: templateOf(bad), reason, at }
+      const { revision, name, image, reason, at } = bad
+      return compact({ revision, name, hash: templateOf(bad), image, reason, at })
     }),
     attempt,
     evidence: analysis.map(
       (sli) => `${sli.name}: ${sli.verdict}, ${sli.observed ?? 'no data'} against ${sli.objective}`,
     ),
     approvals: (step?.entering?.approvedBy ?? step?.approvedBy ?? []).map(
-      (by) => `${by} (step ${step?.entering?.index ?? step?.index})`,
+      (by) => `${by} (step ${step?.entering?.index ?? step?.index})${overrideNote(step?.entering ?? step)}`,
     ),
   })
+}
+
+/** How an emergency is told wherever approvers are named. */
+export function overrideNote(step: { override?: string } | undefined): string {
+  return step?.override === undefined ? '' : ` [emergency: ${step.override}]`
 }
 
 /** `10% → 50%`, as subjects and messages say it. */

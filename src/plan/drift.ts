@@ -15,8 +15,9 @@ import {
 } from './turn.ts'
 import { sameWeight } from './weights.ts'
 
-/** Somebody else's lowering may happen this often in one step before Sluice stops arguing. */
+/** Somebody else's write may happen this often in one step before Sluice stops arguing. */
 const LOWERINGS = 3
+const RAISES = 3
 
 /**
  * The live weight is not the recorded one. Above: put back at once. Below: somebody's retreat, which is respected:
@@ -36,12 +37,48 @@ function raised(turn: Turn, pair: Pair): Decision {
   const { status } = turn
   const wanted = status.step?.weight ?? 0
   const by = pair.writer?.manager ?? 'somebody'
+  const index = status.step?.index ?? 0
+  const count = (status.raised && status.raised.index >= index ? status.raised.count : 0) + 1
+  const fallback = structuredClone(status)
+  status.raised = { count, by, index: Math.max(index, status.raised?.index ?? 0) }
+  if (count >= RAISES && status.paused?.reason !== 'WeightContested') return { ...takeAway(turn, pair), fallback }
   lowerWeight(turn, pair, wanted, 'Drift')
   const message = pair.uneven
     ? `the routes did not split alike (last written by ${by}); all put back to ${percent(wanted)}`
     : `${by} raised ${status.canary?.name} to ${percent(pair.weight)}; put back to ${percent(wanted)}`
   event(turn, 'Warning', 'WeightRaised', message)
-  return { phase: status.paused ? 'Paused' : 'Progressing', reason: 'WeightRaised', message, requeueAfterMs: 0 }
+  return {
+    phase: status.paused ? 'Paused' : 'Progressing',
+    reason: 'WeightRaised',
+    message,
+    requeueAfterMs: 0,
+    fallback,
+  }
+}
+
+/** Whoever raises it again and again would win in the moment Sluice is not there: all traffic goes to stable, in Git too. */
+function takeAway(turn: Turn, pair: Pair): Decision {
+  const { status, spec, o, now } = turn
+  const { count = 0, by = 'somebody' } = status.raised ?? {}
+  const from = status.step?.weight ?? 0
+  const message = `${by} has raised the weight ${count} times in one step; all traffic is on ${status.stable?.name} and nothing moves until somebody says resume`
+  voidIntent(turn, false)
+  closeApproval(turn, `${by} raised the weight`)
+  lowerWeight(turn, pair, 0, 'Contested')
+  status.step = { index: 0, weight: 0, since: iso(now), over: pair.resourceVersion, heldMs: 0 }
+  if (gitLeads(turn)) {
+    owe(turn, {
+      kind: 'restore',
+      subject: `${o.rollout.name}: ${percent(from)} → 0% (${o.rollout.namespace}): raised again and again by ${by}`,
+      weights: { weight: 0 },
+      trailers: { Step: `0/${spec.steps.length}` },
+    })
+  }
+  // A person who paused it decides on; contested is what has to be said first.
+  status.paused = { reason: 'WeightContested', message, at: iso(now), by }
+  event(turn, 'Warning', 'WeightContested', message)
+  turn.effects.push({ kind: 'notify', topic: 'paused', message })
+  return { phase: 'Paused', reason: 'WeightContested', message }
 }
 
 /** Whoever raised it may be saving the service: stable has nobody to take the traffic back. */

@@ -1,5 +1,5 @@
 import { sentence } from '../errors.ts'
-import { evidenceLines, gitLeads, moveText, owe, stateFile } from './commits.ts'
+import { evidenceLines, gitLeads, moveText, overrideNote, owe, stateFile } from './commits.ts'
 import { digestOf, opOf } from './digest.ts'
 import { beforeMove, firstShut, wait } from './gates/order.ts'
 import { voidIntent } from './retreat.ts'
@@ -14,6 +14,7 @@ export function intend(turn: Turn, position: number): Decision {
   const from = liveWeight(turn)
   const digest = digestOf(turn, next)
   const approvedBy = next.approval ? status.approval?.by : undefined
+  const override = next.approval ? status.approval?.override : undefined
   if (status.lowered) status.lowered.settled = true
   const entry = gitLeads(turn)
     ? owe(turn, {
@@ -26,6 +27,7 @@ export function intend(turn: Turn, position: number): Decision {
           Verdict: position === 0 ? 'Start' : 'Pass',
           Evidence: evidenceLines(turn).join('; ') || undefined,
           'Approved-by': approvedBy?.join(', '),
+          Override: override,
         },
       })
     : undefined
@@ -38,6 +40,7 @@ export function intend(turn: Turn, position: number): Decision {
     op: entry?.op ?? opOf(turn, 'step'),
     at: iso(now),
     ...(approvedBy ? { approvedBy } : {}),
+    ...(override === undefined ? {} : { override }),
   }
   return { phase: 'Progressing', reason: 'Moving', message: `moves ${moveText(from, next.weight)}`, requeueAfterMs: 0 }
 }
@@ -125,9 +128,11 @@ export function enter(turn: Turn): void {
     heldMs: 0,
     heldAt: iso(now),
     ...(entering.approvedBy ? { approvedBy: entering.approvedBy } : {}),
+    ...(entering.override === undefined ? {} : { override: entering.override }),
   }
   if (status.lowered && entering.index > status.lowered.index) delete status.lowered
-  const message = `${moveText(entering.from, entering.weight)}${entering.approvedBy ? `, approved by ${entering.approvedBy.join(', ')}` : ''}`
+  if (status.raised && entering.index > status.raised.index) delete status.raised
+  const message = `${moveText(entering.from, entering.weight)}${entering.approvedBy ? `, approved by ${entering.approvedBy.join(', ')}` : ''}${overrideNote(entering)}`
   event(turn, 'Normal', 'WeightSet', message)
   turn.effects.push({ kind: 'notify', topic: 'step', message })
 }

@@ -268,7 +268,14 @@ export interface Memory {
   cluster: string
   stable?: { revision: string; name: string; hash: string; image?: string } & LastDesired
   step?: { index: number; weight: number }
-  knownBad: ({ revision: string; name: string; hash: string; reason: string; at: string } & LastDesired)[]
+  knownBad: ({
+    revision: string
+    name: string
+    hash: string
+    image?: string
+    reason: string
+    at: string
+  } & LastDesired)[]
   attempt?: number
 }
 

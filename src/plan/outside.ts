@@ -44,7 +44,8 @@ export const deletion: Rule = (turn) => {
     }
   }
   const owed = (status.git?.pending ?? []).filter((e) => !e.void)
-  if (owed.length > 0 && patient) {
+  // A pull request is in people's hands: nobody can say when they decide.
+  if (owed.some((e) => !e.proposed && !e.declined) && patient) {
     return {
       phase,
       reason: 'Deleting',
@@ -57,7 +58,7 @@ export const deletion: Rule = (turn) => {
       turn,
       'Warning',
       'GitLeftBehind',
-      `deleted before Git could be told; Git still lacks: ${owed.map((e) => e.subject).join('; ')}`,
+      `deleted before Git could be told; Git still lacks: ${owed.map((e) => `${e.subject}${e.proposed ? ` (lies in ${e.proposed})` : ''}`).join('; ')}`,
     )
   }
   takeBackLeftover(turn)

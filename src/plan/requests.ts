@@ -73,6 +73,7 @@ function resume(turn: Turn): Answer {
   }
   if (status.paused.reason === 'WeightContested' && status.lowered)
     status.lowered = { ...status.lowered, count: 0, settled: true }
+  delete status.raised
   delete status.paused
   return { result: 'Done', message: 'goes on when its gates are open' }
 }

@@ -133,6 +133,7 @@ function conclude(turn: Turn, why: Retreat, from: number): Decision {
         revision: canary.revision,
         name: canary.name,
         hash: canary.hash,
+        ...(canary.image === undefined ? {} : { image: canary.image }),
         ...(canary.template === undefined || isConfigOnly(stable, canary) ? {} : { template: canary.template }),
         reason: why.reason,
         message,
@@ -187,6 +188,8 @@ export function endFlight(status: RolloutStatus): void {
   delete status.exposedAt
   delete status.author
   delete status.lowered
+  delete status.raised
+  delete status.window
   delete status.unreadySince
   delete status.waiveHolds
   delete status.paused

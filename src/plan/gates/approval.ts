@@ -1,12 +1,13 @@
 import { parseDuration } from '../../api/duration.ts'
 import type { Step } from '../../api/rollout.ts'
-import type { RolloutStatus } from '../../api/status.ts'
+import type { RevisionRecord, RolloutStatus } from '../../api/status.ts'
 import { approvalName } from '../../approval/name.ts'
 import { evidenceLines } from '../commits.ts'
 import { digestOf } from '../digest.ts'
 import type { ApprovalQuestion } from '../effects.ts'
+import type { ApprovalObservation } from '../observation.ts'
 import { closeApproval } from '../retreat.ts'
-import { epoch, event, iso, liveWeight, percent, type Turn } from '../turn.ts'
+import { epoch, event, iso, liveWeight, oneLine, percent, type Turn } from '../turn.ts'
 import type { Gate, Shut } from './gate.ts'
 
 /** People have said yes to exactly this move (I11). Asked last, when all else allows. */
@@ -31,20 +32,45 @@ export const approval: Gate = (turn, next) => {
   }
   const seen =
     o.approval && o.approval.name === status.approval?.name && o.approval.digest === digest ? o.approval : undefined
-  if (seen?.state === 'Approved' && status.approval) {
-    status.approval = { ...status.approval, state: 'Approved', by: seen.by }
-    return undefined
-  }
+  if (seen?.state === 'Approved' && status.approval) return approved(turn, next, seen)
   if (seen?.state === 'Expired' && status.approval) return askAgain(turn, next, asked.expires)
   const open = status.approval ?? questionOf(turn, digest, step, turn.now)
   status.approval = open
   if (seen === undefined) turn.effects.push({ kind: 'askApproval', approval: question(turn, digest, step) })
   const who = asked.from.join(', ')
-  const quorum = asked.required > 1 ? `${asked.required} of ${who}` : who
+  const quorum = `${asked.required > 1 ? `${asked.required} of ${who}` : who}${asked.requiredFrom ? `, ${asked.requiredFrom.join(' and ')} among them` : ''}`
   return {
     reason: 'AwaitingApproval',
     message: `waits for approval of ${percent(liveWeight(turn))} → ${percent(next.weight)} by ${quorum}${seen?.by.length ? ` (so far: ${seen.by.join(', ')})` : ''}`,
     requeueAfterMs: Math.max(0, epoch(open.since) + parseDuration(asked.expires) - turn.now) + 1,
+  }
+}
+
+/** People have said yes: now, for later, or without having been asked, which is told to everybody once. */
+function approved(turn: Turn, next: Step, seen: ApprovalObservation): Shut | undefined {
+  const { status, now } = turn
+  const before = status.approval
+  if (!before) return undefined
+  const { notBefore: _, override: __, ...rest } = before
+  status.approval = {
+    ...rest,
+    state: 'Approved',
+    by: seen.by,
+    ...(seen.notBefore === undefined ? {} : { notBefore: iso(seen.notBefore) }),
+    ...(seen.override === undefined ? {} : { override: oneLine(seen.override) }),
+  }
+  const move = `${percent(liveWeight(turn))} → ${percent(next.weight)}`
+  const by = seen.by.join(', ')
+  if (seen.override !== undefined && before.override === undefined) {
+    const message = `${by} allowed ${move} as an emergency, without the approval that the step asks for: ${oneLine(seen.override)}`
+    event(turn, 'Warning', 'ApprovalOverridden', message)
+    turn.effects.push({ kind: 'notify', topic: 'override', message })
+  }
+  if (seen.notBefore === undefined || seen.notBefore <= now) return undefined
+  return {
+    reason: 'ApprovedForLater',
+    message: `${move} is approved by ${by} and starts at ${iso(seen.notBefore)}`,
+    requeueAfterMs: seen.notBefore - now,
   }
 }
 
@@ -87,10 +113,27 @@ function question(turn: Turn, digest: string, step: number): ApprovalQuestion {
     to: next.weight,
     required: asked.required,
     allowed: asked.from,
+    ...(asked.requiredFrom ? { requiredFrom: asked.requiredFrom } : {}),
+    change: changeOf(turn),
     expiresAt: epoch(status.approval.since) + parseDuration(asked.expires),
     onExpiry: asked.onExpiry,
     separationOfDuties: asked.separationOfDuties,
     authors: [status.author ?? o.git.author, status.retriedBy].filter((a) => a !== undefined),
     evidence: evidenceLines(turn),
+  }
+}
+
+/** What people are asked to allow: which content takes the place of which, who brought it, and with which commits. */
+function changeOf({ status, o }: Turn): NonNullable<ApprovalQuestion['change']> {
+  const { stable, canary } = status
+  const author = status.author ?? o.git.author
+  const version = (of: RevisionRecord) => ({ revision: of.revision, ...(of.image ? { image: of.image } : {}) })
+  return {
+    ...(stable ? { from: version(stable) } : {}),
+    to: canary ? version(canary) : { revision: '' },
+    ...(author ? { author } : {}),
+    ...(o.git.change?.compareUrl ? { compareUrl: o.git.change.compareUrl } : {}),
+    ...(o.git.change?.commits.length ? { commits: o.git.change.commits.slice(0, 20) } : {}),
+    ...(o.git.change?.commitCount ? { commitCount: o.git.change.commitCount } : {}),
   }
 }

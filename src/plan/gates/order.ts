@@ -23,8 +23,8 @@ export function firstShut(turn: Turn, list: readonly Gate[]): Shut | undefined {
 
 /** What a shut gate makes of a look: nothing moves, and the reason is said. */
 export function wait(shut: Shut): Decision {
-  const phase =
-    shut.reason === 'AwaitingApproval' || shut.reason === 'ApprovalExpired' ? 'AwaitingApproval' : 'Progressing'
+  const ofPeople = ['AwaitingApproval', 'ApprovalExpired', 'ApprovedForLater'].includes(shut.reason)
+  const phase = ofPeople ? 'AwaitingApproval' : 'Progressing'
   return {
     phase,
     reason: shut.reason,
