@@ -1,17 +1,20 @@
 import { Server } from 'node:http'
 import { serve } from '@hono/node-server'
 import { type Context, Hono } from 'hono'
-import { bodyLimit } from 'hono/body-limit'
 import { HTTPException } from 'hono/http-exception'
 import { secureHeaders } from 'hono/secure-headers'
 import { timeout } from 'hono/timeout'
 import type { Logger } from 'pino'
 import { SluiceError } from '../errors.ts'
 import type { Runtime } from '../runtime.ts'
-import type { Endpoint } from './endpoint.ts'
+import { BodyTooLong, chunksOf, wholeOf } from './body.ts'
+import type { Endpoint, EndpointAnswer, StreamingEndpoint } from './endpoint.ts'
 import type { Health, HealthReport } from './health.ts'
 import { parseListen } from './listen.ts'
 import type { Metrics } from './metrics.ts'
+
+/** Requests to one endpoint that are worked on at the same time: what strangers may hold in memory is this many bodies. */
+const REQUESTS_AT_ONCE = 64
 
 export interface ServerConfig {
   /** `host:port`; port 0 takes a free one, an empty host takes every address. */
@@ -21,7 +24,7 @@ export interface ServerConfig {
   health: Health
   metrics: Pick<Metrics, 'render'>
   slack?: Endpoint
-  webhooks?: Endpoint[]
+  webhooks?: (Endpoint | StreamingEndpoint)[]
   /** Bytes that a body may have. Default 1 MiB: Slack's payloads repeat the message, forges' webhooks list commits. */
   maxBodyBytes?: number
   /** Milliseconds until a request that is not answered gets 503. Default 10 s. */
@@ -86,26 +89,57 @@ function routes(config: ServerConfig, isStopping: () => boolean): Hono {
   })
   for (const path of ['/healthz', '/readyz', '/metrics']) app.all(path, (c) => notAllowed(c, 'GET, HEAD'))
 
-  const limit = bodyLimit({
-    maxSize: maxBodyBytes,
-    onError: (c) => c.json({ error: `the body is longer than ${maxBodyBytes} bytes` }, 413),
-  })
   for (const endpoint of [...(config.slack ? [config.slack] : []), ...(config.webhooks ?? [])]) {
-    app.post(endpoint.path, limit, async (c) => {
-      const body = Buffer.from(await c.req.arrayBuffer())
-      const answer = await endpoint.handle({ body, header: (name) => c.req.header(name), signal: c.req.raw.signal })
-      return answer.json === undefined ? c.body(null, answer.status) : c.json(answer.json, answer.status as 200)
+    const atOnce = gate(REQUESTS_AT_ONCE)
+    app.post(endpoint.path, async (c) => {
+      const leave = atOnce()
+      if (!leave) return c.json({ error: 'too many requests at once; try again' }, 503, { 'retry-after': '5' })
+      try {
+        const answer = await answerOf(endpoint, c, maxBodyBytes)
+        return answer.json === undefined ? c.body(null, answer.status) : c.json(answer.json, answer.status as 200)
+      } finally {
+        leave()
+      }
     })
     app.all(endpoint.path, (c) => notAllowed(c, 'POST'))
   }
 
   app.notFound((c) => c.json({ error: `there is nothing at ${c.req.path}` }, 404))
   app.onError((error, c) => {
+    // What follows of such a body is not wanted: the connection ends with the answer.
+    if (error instanceof BodyTooLong) return c.json({ error: error.message }, 413, { connection: 'close' })
     if (error instanceof HTTPException) return c.json({ error: error.message }, error.status)
     log.error({ err: error, path: c.req.path, method: c.req.method }, 'request failed')
     return c.json({ error: 'internal error; the log of the controller says more' }, 500)
   })
   return app
+}
+
+async function answerOf(
+  endpoint: Endpoint | StreamingEndpoint,
+  c: Context,
+  maxBodyBytes: number,
+): Promise<EndpointAnswer> {
+  const head = {
+    params: c.req.param() as Record<string, string>,
+    header: (name: string) => c.req.header(name),
+    signal: c.req.raw.signal,
+  }
+  const chunks = chunksOf(c.req.raw, endpoint.maxBodyBytes ?? maxBodyBytes)
+  if ('receive' in endpoint) return await endpoint.receive({ ...head, chunks })
+  return await endpoint.handle({ ...head, body: await wholeOf(chunks) })
+}
+
+/** Lets in so many at once: gives back how to leave, or nothing when it is full. */
+function gate(places: number): () => (() => void) | undefined {
+  let inside = 0
+  return () => {
+    if (inside >= places) return undefined
+    inside += 1
+    return () => {
+      inside -= 1
+    }
+  }
 }
 
 function notAllowed(c: Context, allow: string): Response {
@@ -114,7 +148,13 @@ function notAllowed(c: Context, allow: string): Response {
 
 function open(app: Hono, hostname: string, port: number, listen: string): Promise<Server> {
   return new Promise((resolve, reject) => {
-    const server = serve({ fetch: app.fetch, port, ...(hostname === '' ? {} : { hostname }) })
+    const server = serve({
+      fetch: app.fetch,
+      port,
+      // How often the limits on slow senders are looked at.
+      serverOptions: { connectionsCheckingInterval: 2_000 },
+      ...(hostname === '' ? {} : { hostname }),
+    })
     if (!(server instanceof Server)) throw new Error('expected a plain HTTP/1.1 server')
     const failed = (cause: NodeJS.ErrnoException) => {
       const why = cause.code === 'EADDRINUSE' ? 'is in use already' : `cannot be used (${cause.code ?? cause.message})`

@@ -1,7 +1,7 @@
 import net from 'node:net'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { systemRuntime } from '../../src/runtime.ts'
-import type { Endpoint } from '../../src/server/endpoint.ts'
+import type { Endpoint, StreamingEndpoint } from '../../src/server/endpoint.ts'
 import type { HealthReport } from '../../src/server/health.ts'
 import { createMetrics } from '../../src/server/metrics.ts'
 import { createServer, type RunningServer, type ServerConfig } from '../../src/server/server.ts'
@@ -26,6 +26,21 @@ const failing: Endpoint = {
   },
 }
 
+const named: Endpoint = {
+  path: '/hooks/named/:namespace/:name',
+  handle: async ({ params }) => ({ status: 200, json: params }),
+}
+let read: number
+const streaming: StreamingEndpoint = {
+  path: '/hooks/streaming',
+  maxBodyBytes: 5_000_000,
+  async receive({ chunks }) {
+    read = 0
+    for await (const chunk of chunks) read += chunk.byteLength
+    return { status: 202, json: { read } }
+  },
+}
+
 async function begin(over: Partial<ServerConfig> = {}): Promise<void> {
   log = readableLog()
   report = { live: { ok: true, message: 'fine' }, ready: { ok: true, message: 'leading' } }
@@ -40,7 +55,7 @@ async function begin(over: Partial<ServerConfig> = {}): Promise<void> {
     health: { live: () => report.live, ready: () => report.ready },
     metrics: createMetrics(),
     slack: echo,
-    webhooks: [failing, slow],
+    webhooks: [failing, slow, named, streaming],
     maxBodyBytes: 1000,
     ...over,
   })
@@ -112,6 +127,31 @@ describe('endpoints', () => {
     expect([answer.status, await answer.json()]).toEqual([413, { error: 'the body is longer than 1000 bytes' }])
   })
 
+  test('find the names of their path, decoded', async () => {
+    const answer = await post('/hooks/named/shop/check%2Fout', '')
+    expect(await answer.json()).toEqual({ namespace: 'shop', name: 'check/out' })
+    expect((await post('/hooks/named/shop', '')).status).toBe(404)
+  })
+
+  test('with a limit of their own read longer bodies piece by piece, and leave one that goes on and on', async () => {
+    const long = await post('/hooks/streaming', Buffer.alloc(4_000_000))
+    expect([long.status, await long.json()]).toEqual([202, { read: 4_000_000 }])
+    const announced = await post('/hooks/streaming', Buffer.alloc(6_000_000))
+    expect(announced.status).toBe(413)
+    expect(await endless('/hooks/streaming')).toMatch(/^HTTP\/1\.1 413 /)
+    expect(read).toBeLessThanOrEqual(5_000_000)
+  })
+
+  test('let in only so many at once, and say so to the next', async () => {
+    const open = Array.from({ length: 64 }, () => post('/hooks/slow', ''))
+    await reached()
+    const next = await post('/hooks/slow', '')
+    expect([next.status, next.headers.get('retry-after')]).toEqual([503, '5'])
+    expect((await post('/hooks/echo', '')).status).toBe(200)
+    release()
+    expect(new Set((await Promise.all(open)).map((answer) => answer.status))).toEqual(new Set([204]))
+  })
+
   test('that throw answer 500 without a word of the cause, which is in the log', async () => {
     const answer = await post('/hooks/failing', '')
     const text = await answer.text()
@@ -175,6 +215,27 @@ describe('listening', () => {
     expect((await fetch(`${server.url}/healthz`)).status).toBe(200)
   })
 })
+
+/** Sends a body without end in chunks until the server has had enough; what it answered. */
+function endless(path: string): Promise<string> {
+  const { hostname, port } = new URL(server.url)
+  const chunk = `10000\r\n${'x'.repeat(0x10000)}\r\n`
+  return new Promise((resolve) => {
+    let answer = ''
+    const socket = net.connect(Number(port), hostname)
+    const send = () => {
+      while (!socket.destroyed && socket.write(chunk));
+    }
+    socket.on('data', (data) => {
+      answer += data
+    })
+    socket.on('drain', send)
+    socket.on('error', () => undefined)
+    socket.on('close', () => resolve(answer))
+    socket.write(`POST ${path} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n`)
+    send()
+  })
+}
 
 /** Waits until the server has taken up the request before: it answers another one after it. */
 async function reached(): Promise<void> {
