@@ -4,6 +4,10 @@ import { formatTrailers, oneLine } from './trailers.ts'
 /** Trailers by which Sluice knows its own commits again; nobody's text can set them. */
 export const rolloutTrailer = 'Rollout'
 export const opTrailer = 'Rollout-Op'
+/** What kind of operation it was: `step`, `rollback`, … */
+export const kindTrailer = 'Operation'
+/** The operation of the same Rollout that the branch held before this one, or `none`: a chain in which a missing link shows. */
+export const afterTrailer = 'Rollout-After'
 export const weightsTrailer = 'Weights'
 
 /** The pair of destinations and the canary's share that a commit wrote. */
@@ -20,12 +24,16 @@ const SUBJECT = 120
 /** The message of an operation's commit: one subject line, the whole of it below where it is long, and one block of Git trailers. */
 export function commitMessage(
   rollout: { namespace: string; name: string },
-  entry: Pick<PendingCommit, 'op' | 'subject' | 'trailers' | 'weights'>,
+  entry: Pick<PendingCommit, 'op' | 'kind' | 'subject' | 'trailers' | 'weights'>,
+  after?: string,
 ): string {
-  const reserved = new Set([rolloutTrailer, opTrailer, weightsTrailer].map((key) => key.toLowerCase()))
+  const own = [rolloutTrailer, opTrailer, kindTrailer, afterTrailer, weightsTrailer]
+  const reserved = new Set(own.map((key) => key.toLowerCase()))
   const trailers = formatTrailers([
     [rolloutTrailer, `${rollout.namespace}/${rollout.name}`],
     [opTrailer, entry.op],
+    [kindTrailer, entry.kind],
+    [afterTrailer, after ?? ''],
     [weightsTrailer, entry.weights ? formatWeights(entry.weights) : ''],
     ...Object.entries(entry.trailers).filter(([key]) => !reserved.has(key.toLowerCase())),
   ])

@@ -74,13 +74,15 @@ export async function prepare(
     ...(await withLastDesired(job, branch, stored?.state)),
     cluster: identity.cluster,
     weights: entry.weights ?? stored?.state.weights,
+    op: entry.op,
   }
   const content = Buffer.from(formatStateFile(rollout, state), 'utf8')
   const news = changes.size > 0 || !stored || !saysAll(stored.state, state)
   if (news && !before?.equals(content)) changes.set(stateFile, content)
+  const after = stored ? stored.state.op : 'none'
   const note = notes.length > 0 ? notes.join('; ') : undefined
   if (changes.size === 0) return settled({ state: 'Done', at: now, note: note ?? 'Git says so already' })
-  return { state: 'commit', message: commitMessage(rollout, entry), changes, note }
+  return { state: 'commit', message: commitMessage(rollout, entry, after), changes, note }
 
   function take({ edited, note }: Edited): void {
     if (edited) changes.set(edited.file, edited.content)

@@ -10,6 +10,8 @@ export interface StoredState extends StateFile {
   cluster: string
   /** What the last commit about weights wrote. */
   weights?: WrittenWeights
+  /** The operation whose commit wrote it. */
+  op?: string
 }
 
 export type StateFileResult = { ok: true; state: StoredState } | { ok: false; problem: Problem }
@@ -25,7 +27,9 @@ const stored = z.object({
   outcome: z.object({ revision: text, result: text, reason: text, message: text, at: text }).optional(),
   evidence: z.array(text).default([]),
   approvals: z.array(text).default([]),
-  knownBad: z.array(z.object({ ...named, reason: text, at: text })).default([]),
+  // Written since the first version, and last but one: where it is not, the file was cut off.
+  knownBad: z.array(z.object({ ...named, reason: text, at: text })),
+  op: text.optional(),
 })
 
 const header = `# Written by Sluice, which remembers here what it decided. Do not edit; to forget everything, delete the file.
@@ -46,7 +50,7 @@ export function isStateFile(path: string): boolean {
  * so that kustomize and Flux, which read every YAML file of a folder, skip it.
  */
 export function formatStateFile(rollout: { namespace: string; name: string }, state: StoredState): string {
-  const { cluster, stable, step, weights, attempt, outcome, evidence, approvals, knownBad } = state
+  const { cluster, stable, step, weights, attempt, outcome, evidence, approvals, knownBad, op } = state
   const document = {
     apiVersion: 'sluice.dev/v1alpha1',
     kind: 'RolloutState',
@@ -79,6 +83,7 @@ export function formatStateFile(rollout: { namespace: string; name: string }, st
     knownBad: knownBad.map(({ revision, name, hash, reason, at, commit, file }) => {
       return { revision, name, hash, reason, at, commit, file }
     }),
+    op,
   }
   return header + stringify(document, { lineWidth: 0 })
 }

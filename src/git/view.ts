@@ -72,7 +72,7 @@ export async function viewOf(question: ViewQuestion): Promise<View | undefined> 
     previous && version === previous.declared
       ? previous.author
       : await bringer(desired, declared, { branch, tip, path: source.path })
-  const memory = state && memoryOf(state)
+  const memory = state && { ...memoryOf(state), ...(state.cluster === question.cluster ? {} : { takenOver: true }) }
   return { tip, signature, problem, conflict, memory, author, declared: version }
 }
 

@@ -266,6 +266,8 @@ export type CommitResult =
 /** What the state file in Git says about a Rollout. */
 export interface Memory {
   cluster: string
+  /** Another cluster wrote it, and this one was told to take over. */
+  takenOver?: boolean
   stable?: { revision: string; name: string; hash: string; image?: string } & LastDesired
   step?: { index: number; weight: number }
   knownBad: ({

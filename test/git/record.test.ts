@@ -42,7 +42,7 @@ describe('a step', () => {
     expect(person.read('prod/checkout.yaml')).toBe(rolloutManifest('v2'))
     const [newest] = person.git('log', '-1', '--format=%(trailers:only,unfold)').split('\n\n')
     expect(newest).toContain(
-      `Rollout: shop/checkout\nRollout-Op: ${entries[2]!.op}\nWeights: v1=0 v2=100\nRevision: v2-abc\nStep: 1/3`,
+      `Rollout: shop/checkout\nRollout-Op: ${entries[2]!.op}\nOperation: step\nRollout-After: ${entries[1]!.op}\nWeights: v1=0 v2=100\nRevision: v2-abc\nStep: 1/3`,
     )
     expect(person.git('log', '-1', '--format=%an <%ae> %aI').trim()).toBe(
       'Sluice <sluice@sluice.dev> 2026-11-22T10:00:00+00:00',

@@ -38,13 +38,24 @@ test('whatever is in subject and values, a message names its own rollout and ope
     ),
   )
   const keys = fc.oneof(
-    fc.constantFrom('Revision', 'rollout-op', 'ROLLOUT', 'Weights', 'Bad key', 'Evidence', '__proto__'),
+    fc.constantFrom(
+      'Revision',
+      'rollout-op',
+      'ROLLOUT',
+      'Weights',
+      'operation',
+      'Rollout-After',
+      'Bad key',
+      'Evidence',
+      '__proto__',
+    ),
     text,
   )
   fc.assert(
     fc.property(text, fc.dictionary(keys, text), fc.integer({ min: 0, max: 100 }), (subject, trailers, weight) => {
       const message = commitMessage(rollout, {
         op: 'op-1',
+        kind: 'step',
         subject,
         trailers,
         weights: { stable: 'v1', canary: 'v2', weight },
@@ -59,8 +70,16 @@ test('whatever is in subject and values, a message names its own rollout and ope
 })
 
 test('an operation that was committed twice by others is told once, at its first commit', () => {
-  const message = commitMessage(rollout, { op: 'op-1', subject: 's', trailers: { Step: '2/3', 'Approved-by': 'dana' } })
-  const other = commitMessage({ namespace: 'shop', name: 'cart' }, { op: 'op-2', subject: 's', trailers: {} })
+  const message = commitMessage(rollout, {
+    op: 'op-1',
+    kind: 'step',
+    subject: 's',
+    trailers: { Step: '2/3', 'Approved-by': 'dana' },
+  })
+  const other = commitMessage(
+    { namespace: 'shop', name: 'cart' },
+    { op: 'op-2', kind: 'step', subject: 's', trailers: {} },
+  )
   const trail = auditTrail([commit(message, 'newer'), commit(other, 'b'), commit(message, 'older')], rollout)
   expect(trail).toMatchObject([{ commit: 'older', op: 'op-1', step: '2/3', approvedBy: ['dana'] }])
 })
