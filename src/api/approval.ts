@@ -94,7 +94,22 @@ export const approvalStatus = z
     message: z.string().optional().meta({ description: 'One sentence for people.' }),
     by: z.array(z.string()).max(100).optional(),
     refused: z.array(z.string()).max(100).optional().meta({ description: 'Decisions that do not count, and why.' }),
-    slack: z.object({ channel: z.string(), ts: z.string() }).optional().meta({ description: 'The message that asks.' }),
+    slack: z
+      .object({
+        channel: z.string(),
+        ts: z.string(),
+        shown: z.string().max(64).optional().meta({ description: 'Hash of what the message says.' }),
+      })
+      .optional()
+      .meta({ description: 'The message that asks.' }),
+    outcome: z
+      .object({
+        result: z.enum(['Promoted', 'RolledBack', 'Aborted', 'Superseded', 'Reverted']),
+        message: z.string().max(1000),
+        at: z.string().max(64),
+      })
+      .optional()
+      .meta({ description: 'What became of the rollout that asked.' }),
     pullRequest: z
       .object({ url: z.string().max(2048), number: z.int() })
       .optional()
