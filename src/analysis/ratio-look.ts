@@ -128,6 +128,7 @@ function observe(
     completeThrough: state.completeThrough,
     gap: state.gap || undefined,
     stableBad: stableFails(state.stable, rules.objective),
+    stable: { good: state.stable.n - state.stable.k, bad: state.stable.k },
     checkpoint: writeRatio(state, request.attempt) ?? request.checkpoints[sli.name],
   }
 }

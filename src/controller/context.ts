@@ -13,6 +13,7 @@ import type { Runtime } from '../runtime.ts'
 import type { Metrics } from '../server/metrics.ts'
 import type { Router } from '../traffic/router.ts'
 import type { Workload } from '../workload/workload.ts'
+import type { Chronicle } from './chronicle.ts'
 import type { Configs } from './configs.ts'
 import type { AnalysisFeed } from './feed.ts'
 import type { Handwork } from './handwork.ts'
@@ -54,6 +55,8 @@ export interface Context {
   events: EventRecorder
   people: People
   recorder: Recorder
+  /** What rollouts in flight go through, for people who look. */
+  chronicle: Chronicle
   metrics: Metrics
   runtime: Runtime
   log: Logger

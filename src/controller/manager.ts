@@ -19,6 +19,7 @@ import { createWorkload } from '../workload/create.ts'
 import { createDeploymentHands } from '../workload/deployment/hands.ts'
 import { createLatch } from '../workload/deployment/latch.ts'
 import { createCaches, type Kind } from './caches.ts'
+import { createChronicle } from './chronicle.ts'
 import { clusterNameOf } from './cluster-name.ts'
 import { createConfigs } from './configs.ts'
 import type { Context } from './context.ts'
@@ -83,6 +84,7 @@ export async function startController(config: ControllerConfig, parts: Controlle
   const events = createEventRecorder({ client, runtime, log, instance: config.identity })
   const router = createIstioRouter({ client, reader: caches })
   const recorder = createRecorder({ client, runtime, log, checkpointMs: config.checkpointMs })
+  const chronicle = createChronicle()
   const pacer = createPacer()
   const analyst = createAnalyst({
     prometheusFor: prometheusFinder({ client, metrics, ...(config.prometheus ? { url: config.prometheus } : {}) }),
@@ -136,6 +138,7 @@ export async function startController(config: ControllerConfig, parts: Controlle
         channels.notifier.notify({ rollout: rollout.key, topic, message, details }),
     },
     recorder,
+    chronicle,
     metrics,
     runtime,
     log,

@@ -49,6 +49,7 @@ export async function reconcile(c: Context, key: string): Promise<Again> {
   if (outcome === 'Gone') return forget(c, key)
   if (outcome === 'Lost') return { afterMs: 0 }
   report(c, ref, recorded, status, decided, failed, spec)
+  c.chronicle.note(key, { before: recorded, after: status, slis: observation.analysis.slis, now: c.runtime.now() })
 
   const unsettledMs = failed ? undefined : await settle(c, { rollout, ref, spec, decided })
   const request = spec && decided.measuring ? analysisRequest(rollout, spec, status) : undefined
@@ -96,6 +97,7 @@ function tellNotWritten(c: Context, rollout: KubeObject, error: unknown): void {
 function forget(c: Context, key: string): undefined {
   c.feed.forget(key)
   c.recorder.forget(key)
+  c.chronicle.forget(key)
   c.git.forget(key)
   c.handwork.forget(key)
   c.breaches.delete(key)

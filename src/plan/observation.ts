@@ -214,6 +214,8 @@ export interface SliObservation {
   gap?: boolean
   /** Is stable failing its objective too? For the message. */
   stableBad?: boolean
+  /** Events of stable over the same windows, where they are counted: for people who compare. */
+  stable?: { good: number; bad: number }
   /** Opaque; resumes the evidence after a restart. */
   checkpoint?: string
 }
