@@ -47,8 +47,10 @@ export function createChannels(
       : [],
   )
   const notifiers = [logNotifier(log)]
-  if (api && channel)
-    notifiers.push(slackNotifier({ api, channel, runtime, log, onLost: () => metrics.notificationLost('slack') }))
+  if (api && channel) {
+    const slack = slackNotifier({ api, runtime, log, onLost: () => metrics.notificationLost('slack') })
+    notifiers.push({ notify: (told) => slack.notify(told, channel), stop: (graceMs) => slack.stop(graceMs) })
+  }
   if (config.webhook)
     notifiers.push(
       webhookNotifier({ ...config.webhook, runtime, log, onLost: () => metrics.notificationLost('webhook') }),

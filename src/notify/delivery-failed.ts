@@ -5,11 +5,14 @@ export class DeliveryFailed extends Error {
   readonly permanent: boolean
   /** How long the other side asked to be left alone, in milliseconds. */
   readonly retryAfterMs: number | undefined
+  /** What the other side calls the failure, where it says so: Slack's `not_in_channel` and so on. */
+  readonly code: string | undefined
 
-  constructor(message: string, init: { permanent: boolean; retryAfterMs?: number }) {
+  constructor(message: string, init: { permanent: boolean; retryAfterMs?: number; code?: string }) {
     super(message)
     this.permanent = init.permanent
     this.retryAfterMs = init.retryAfterMs
+    this.code = init.code
   }
 }
 

@@ -1,6 +1,7 @@
 import {
   type KnownBlock,
   LogLevel,
+  type ViewsOpenArguments,
   WebAPIHTTPError,
   WebAPIPlatformError,
   WebAPIRateLimitedError,
@@ -11,6 +12,9 @@ import type { Logger } from 'pino'
 import { DeliveryFailed, parseRetryAfter } from './delivery-failed.ts'
 
 export type { KnownBlock }
+
+/** A dialog. */
+export type SlackModal = Extract<ViewsOpenArguments['view'], { type: 'modal' }>
 
 export interface SlackMessage {
   /** What notifications and screen readers show; escaped already. */
@@ -40,8 +44,11 @@ export interface SlackUser {
  * whose message has Slack's error code but never the token.
  */
 export interface SlackApi {
-  post(channel: string, message: SlackMessage, threadTs?: string): Promise<SlackPlace>
+  /** With `thread`, as a reply there; `broadcast` shows the reply in the channel too. */
+  post(channel: string, message: SlackMessage, thread?: { ts: string; broadcast?: boolean }): Promise<SlackPlace>
   update(place: SlackPlace, message: SlackMessage): Promise<void>
+  /** Opens a dialog for the person behind `triggerId`, which Slack honours once and for three seconds. */
+  openModal(triggerId: string, view: SlackModal): Promise<void>
   user(id: string): Promise<SlackUser>
   /** Ids of the people in a user group. */
   groupMembers(groupId: string): Promise<string[]>
@@ -81,11 +88,12 @@ export function createSlackApi({ token, log, timeoutMs = 5_000, apiUrl, now }: S
   const plain = { unfurl_links: false, unfurl_media: false, link_names: false, parse: 'none' } as const
 
   return {
-    async post(channel, message, threadTs) {
-      const thread = threadTs === undefined ? {} : { thread_ts: threadTs }
+    async post(channel, message, thread) {
+      const { ts, broadcast = false } = thread ?? {}
+      const reply = ts === undefined ? {} : broadcast ? { thread_ts: ts, reply_broadcast: true } : { thread_ts: ts }
       const answer = await call(
         'chat.postMessage',
-        client.chat.postMessage({ channel, ...message, ...plain, ...thread }),
+        client.chat.postMessage({ channel, ...message, ...plain, ...reply }),
       )
       if (!answer.channel || !answer.ts)
         throw new DeliveryFailed('Slack did not say where the message is', { permanent: true })
@@ -94,6 +102,10 @@ export function createSlackApi({ token, log, timeoutMs = 5_000, apiUrl, now }: S
 
     async update(place, message) {
       await call('chat.update', client.chat.update({ ...place, ...message, link_names: false, parse: 'none' }))
+    },
+
+    async openModal(triggerId, view) {
+      await call('views.open', client.views.open({ trigger_id: triggerId, view }))
     },
 
     async user(id) {
@@ -157,7 +169,7 @@ function explain(method: string, error: unknown, now: number): DeliveryFailed {
       return new DeliveryFailed(`Slack ${method}: no answer of Slack`, { permanent: false })
     const wait = code === 'ratelimited' ? { retryAfterMs: 30_000 } : {}
     const permanent = code !== 'ratelimited' && !transientErrors.has(code)
-    return new DeliveryFailed(`Slack ${method}: ${code}`, { permanent, ...wait })
+    return new DeliveryFailed(`Slack ${method}: ${code}`, { permanent, code, ...wait })
   }
   if (error instanceof WebAPIHTTPError) {
     const permanent = error.statusCode < 500 && ![408, 425, 429].includes(error.statusCode)

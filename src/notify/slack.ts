@@ -1,13 +1,23 @@
 import type { Logger } from 'pino'
 import type { Runtime } from '../runtime.ts'
 import { createDelivery, type DeliveryConfig } from './delivery.ts'
-import type { Notification, Notifier } from './notifier.ts'
+import type { Notification } from './notifier.ts'
 import type { SlackApi, SlackMessage } from './slack-api.ts'
 import { escapeSlack, fitSection } from './slack-text.ts'
+import { createSlackThreads, type SlackThreads } from './slack-threads.ts'
+
+/** Tells Slack channels, each of what it is to be told. */
+export interface SlackNotifier {
+  /** Queues a message for `channel`, an id or a name. Returns at once and never throws. */
+  notify(notification: Notification, channel: string): void
+  /** Lets what is queued go out for at most `graceMs`. */
+  stop(graceMs?: number): Promise<void>
+}
 
 export interface SlackNotifierConfig extends Pick<DeliveryConfig, 'backoff' | 'giveUpAfterMs' | 'capacity' | 'onLost'> {
-  api: SlackApi
-  channel: string
+  api: Pick<SlackApi, 'post'>
+  /** Shared with the channel that asks, so that questions stand in the same threads. */
+  threads?: SlackThreads
   runtime: Runtime
   log: Logger
 }
@@ -25,32 +35,34 @@ const marks: Record<Notification['topic'], string> = {
 }
 
 /** These are shown in the channel too, not in the thread only. */
-const loud: ReadonlySet<Notification['topic']> = new Set(['promoted', 'rolledBack', 'stuck'])
+const loud: ReadonlySet<Notification['topic']> = new Set(['promoted', 'rolledBack', 'stuck', 'paused', 'override'])
 
 /**
- * Posts to one channel: one thread per Rollout and attempt, in the order of what happened; the outcome stands in the
- * channel itself. Questions are not posted here: the approval has a message of its own.
+ * Posts to channels: one thread per Rollout and attempt, in the order of what happened; what somebody may have to act on, and how it
+ * ended, stands in the channel too. Questions are not posted here: an approval has a message of its own, in the same thread.
  */
-export function slackNotifier({ api, channel, runtime, log, ...rest }: SlackNotifierConfig): Notifier {
-  const delivery = createDelivery({ ...rest, runtime, log, name: 'slack' })
-  const threads = new Map<string, string>()
+export function slackNotifier({ api, runtime, log, ...rest }: SlackNotifierConfig): SlackNotifier {
+  const { threads = createSlackThreads({ log }), ...queue } = rest
+  const delivery = createDelivery({ ...queue, runtime, log, name: 'slack' })
   let count = 0
 
-  async function post(notification: Notification): Promise<void> {
+  async function post(notification: Notification, channel: string): Promise<void> {
     const { rollout, topic, details } = notification
-    const attempt = details.attempt === undefined ? undefined : `${rollout} ${details.attempt}`
-    const thread = attempt === undefined ? undefined : threads.get(attempt)
-    const place = await api.post(channel, renderNotification(notification), loud.has(topic) ? undefined : thread)
-    if (attempt === undefined || thread !== undefined) return
-    const [oldest] = threads.keys()
-    if (threads.size >= 1_000 && oldest !== undefined) threads.delete(oldest)
-    threads.set(attempt, place.ts)
+    const message = renderNotification(notification)
+    const broadcast = loud.has(topic)
+    const send = (ts: string | undefined) =>
+      api.post(channel, message, ts === undefined ? undefined : { ts, broadcast })
+    if (typeof details.attempt === 'number') await threads.send({ rollout, attempt: details.attempt }, channel, send)
+    else await send(undefined)
   }
 
   return {
-    notify(notification) {
+    notify(notification, channel) {
       if (notification.topic === 'approval') return
-      delivery.submit({ key: `${notification.rollout} ${++count}`, deliver: () => post(notification) })
+      delivery.submit({
+        key: `${channel} ${notification.rollout} ${++count}`,
+        deliver: () => post(notification, channel),
+      })
     },
     stop: (graceMs) => delivery.stop(graceMs),
   }

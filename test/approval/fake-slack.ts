@@ -10,7 +10,9 @@ export interface FakeSlack {
   /** Every call, in order. */
   calls: { method: string; authorization?: string; body: Record<string, string> }[]
   /** Messages as they stand now, by ts. */
-  messages: Map<string, { channel: string; text: string; blocks: string; threadTs?: string }>
+  messages: Map<string, { channel: string; text: string; blocks: string; threadTs?: string; broadcast?: boolean }>
+  /** Dialogs that were opened, oldest first. */
+  views: { triggerId: string; view: Record<string, unknown> & { private_metadata?: string } }[]
   /** What was sent to response_urls. */
   replies: { text?: string; blocks?: unknown[]; replace_original?: boolean; response_type?: string }[]
   /** Methods that fail: with an error code of Slack, an HTTP status, never answering, or answering only after a while. */
@@ -24,6 +26,7 @@ export async function startFakeSlack(): Promise<FakeSlack> {
   const calls: FakeSlack['calls'] = []
   const messages: FakeSlack['messages'] = new Map()
   const replies: FakeSlack['replies'] = []
+  const views: FakeSlack['views'] = []
   const broken: FakeSlack['broken'] = new Map()
   let count = 0
 
@@ -42,7 +45,9 @@ export async function startFakeSlack(): Promise<FakeSlack> {
       case 'chat.postMessage': {
         const ts = `1700000000.00000${++count}`
         const { channel = '', text = '', blocks = '', thread_ts: threadTs } = body
-        messages.set(ts, { channel, text, blocks, threadTs })
+        if (threadTs !== undefined && !messages.has(threadTs)) return { ok: false, error: 'thread_not_found' }
+        const broadcast = body.reply_broadcast === 'true' ? { broadcast: true } : {}
+        messages.set(ts, { channel, text, blocks, threadTs, ...broadcast })
         return { ok: true, channel, ts }
       }
       case 'chat.update': {
@@ -50,6 +55,11 @@ export async function startFakeSlack(): Promise<FakeSlack> {
         if (!message) return { ok: false, error: 'message_not_found' }
         Object.assign(message, { text: body.text, blocks: body.blocks })
         return { ok: true, channel: message.channel, ts: body.ts }
+      }
+      case 'views.open': {
+        const view = JSON.parse(body.view ?? '{}')
+        views.push({ triggerId: body.trigger_id ?? '', view })
+        return { ok: true, view: { id: `V${views.length}`, ...view } }
       }
       default:
         return { ok: false, error: 'unknown_method' }
@@ -90,6 +100,7 @@ export async function startFakeSlack(): Promise<FakeSlack> {
     groups,
     calls,
     messages,
+    views,
     replies,
     broken,
     stop: async () => {

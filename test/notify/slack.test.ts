@@ -4,6 +4,7 @@ import type { Notification } from '../../src/notify/notifier.ts'
 import { renderNotification, slackNotifier } from '../../src/notify/slack.ts'
 import { createSlackApi } from '../../src/notify/slack-api.ts'
 import { escapeSlack, fitSection, slackCode } from '../../src/notify/slack-text.ts'
+import { createSlackThreads, type ThreadMemory } from '../../src/notify/slack-threads.ts'
 import { type FakeSlack, startFakeSlack } from '../approval/fake-slack.ts'
 import { clock, readableLog } from '../approval/questions.ts'
 
@@ -28,12 +29,35 @@ describe('in the channel', () => {
     slack.calls.length = 0
     slack.broken.clear()
     log = readableLog()
+    kept.clear()
+    failing = false
   })
+
+  const kept = new Map<string, Readonly<Record<string, string>>>()
+  let failing = false
+  const memory: ThreadMemory = {
+    load: ({ rollout, attempt }, channel) => kept.get(`${rollout} ${attempt}`)?.[channel],
+    async save({ rollout, attempt }, threads) {
+      if (failing) throw new Error('no API server')
+      kept.set(`${rollout} ${attempt}`, threads)
+    },
+  }
+  const shown = () => [...slack.messages.values()]
 
   function open() {
     const runtime = clock()
     const api = createSlackApi({ token, log: log.log, apiUrl: slack.apiUrl, timeoutMs: 5_000, now: runtime.now })
-    return slackNotifier({ api, channel: 'C1', runtime, log: log.log, backoff: { firstMs: 2, maxMs: 10 } })
+    const notifier = slackNotifier({
+      api,
+      threads: createSlackThreads({ memory, log: log.log }),
+      runtime,
+      log: log.log,
+      backoff: { firstMs: 2, maxMs: 10 },
+    })
+    return {
+      notify: (told: Notification, channel = 'C1') => notifier.notify(told, channel),
+      stop: () => notifier.stop(),
+    }
   }
 
   test('one thread an attempt; how it ends stands in the channel too', async () => {
@@ -49,10 +73,71 @@ describe('in the channel', () => {
       ['shop/checkout: starts', undefined],
       ['shop/checkout: now at 10 %', first],
       ['shop/cart: starts', undefined],
-      ['shop/checkout: went back', undefined],
+      ['shop/checkout: went back', first],
       ['shop/checkout: starts again', undefined],
     ])
+    expect(shown().map(({ broadcast }) => broadcast ?? false)).toEqual([false, false, false, true, false])
     expect(slack.calls[0]?.body).toMatchObject({ channel: 'C1', link_names: 'false', unfurl_links: 'false' })
+  })
+
+  test('each channel has a thread of its own', async () => {
+    const notifier = open()
+    for (const channel of ['C1', '#deploys', 'C1', '#deploys']) notifier.notify(note(), channel)
+    await notifier.stop()
+    const [one, two] = slack.messages.keys()
+    expect(shown().map(({ channel, threadTs }) => [channel, threadTs])).toEqual([
+      ['C1', undefined],
+      ['#deploys', undefined],
+      ['C1', one],
+      ['#deploys', two],
+    ])
+  })
+
+  test('a restart goes on with the thread, and forgets those of earlier attempts', async () => {
+    const before = open()
+    before.notify(note({ topic: 'started', message: 'starts' }))
+    await before.stop()
+    const after = open()
+    after.notify(note())
+    after.notify(note({ details: { attempt: 2 } }))
+    await after.stop()
+    const [first] = slack.messages.keys()
+    expect(shown().map(({ threadTs }) => threadTs)).toEqual([undefined, first, undefined])
+  })
+
+  test('a thread that somebody has deleted is begun anew', async () => {
+    const before = open()
+    before.notify(note({ topic: 'started', message: 'starts' }))
+    await before.stop()
+    slack.messages.clear()
+    const after = open()
+    after.notify(note({ message: 'one' }))
+    after.notify(note({ message: 'two' }))
+    await after.stop()
+    const [first] = slack.messages.keys()
+    expect(shown().map(({ text, threadTs }) => [text, threadTs])).toEqual([
+      ['shop/checkout: one', undefined],
+      ['shop/checkout: two', first],
+    ])
+  })
+
+  test('a thread whose place could not be kept is told all the same', async () => {
+    failing = true
+    const notifier = open()
+    notifier.notify(note())
+    notifier.notify(note())
+    await notifier.stop()
+    const [first] = slack.messages.keys()
+    expect(shown().map(({ threadTs }) => threadTs)).toEqual([undefined, first])
+    expect(log.text()).toContain('could not record where the thread is')
+  })
+
+  test('what belongs to no attempt stands alone', async () => {
+    const notifier = open()
+    notifier.notify(note({ details: {} }))
+    notifier.notify(note({ details: {} }))
+    await notifier.stop()
+    expect(shown().map(({ threadTs }) => threadTs)).toEqual([undefined, undefined])
   })
 
   test('a question is not posted twice: the approval has its own message', async () => {
