@@ -42,6 +42,8 @@ export interface DeploymentSceneOptions {
   rate?: number
   /** Everything comes from a Git repository of this namespace. */
   git?: boolean
+  /** The repository is that of a scene in another cluster, as it is. */
+  from?: Pick<DeploymentScene, 'remote' | 'developer'>
   /** In place of the usual objects of the app and its routes. */
   objects?: [ResourceRef, KubeObject][]
   /** Besides the app, before the Rollout. */
@@ -57,6 +59,7 @@ export interface DeploymentSceneOptions {
 export interface DeploymentScene extends AsyncDisposable {
   namespace: string
   load: Load | undefined
+  remote: GitRemote | undefined
   developer: Developer
   /** Requests of clients that failed, by status; `none` where nobody answered. */
   failures(): Record<string, number>
@@ -104,15 +107,16 @@ export function deploymentScenes(stage: Stage) {
     const namespace = take > 1 ? `${name}-${take}` : name
     const key = { namespace, name: 'checkout' }
     const first = o.first ?? { tag: 'v1' }
-    const remote: GitRemote | undefined = o.git
-      ? await startGitRemote({ dir: join(dir, `${namespace}.git`) })
-      : undefined
-    const developer = await createDeveloper({
-      remote: remote?.fileUrl ?? '',
-      dir: join(dir, `${namespace}-clone`),
-      path: 'clusters/test',
-      branch: 'main',
-    })
+    const remote: GitRemote | undefined =
+      o.from?.remote ?? (o.git ? await startGitRemote({ dir: join(dir, `${namespace}.git`) }) : undefined)
+    const developer =
+      o.from?.developer ??
+      (await createDeveloper({
+        remote: remote?.fileUrl ?? '',
+        dir: join(dir, `${namespace}-clone`),
+        path: 'clusters/test',
+        branch: 'main',
+      }))
     const routes: number[] = []
     const statuses: RolloutStatus[] = []
     const passed = new Set([first.tag])
@@ -168,6 +172,7 @@ export function deploymentScenes(stage: Stage) {
       get load() {
         return load
       },
+      remote,
       developer,
       failures() {
         const { status = {}, errors = 0 } = load?.counts() ?? {}
@@ -255,7 +260,7 @@ export function deploymentScenes(stage: Stage) {
         for (const stop of stops) stop()
         await load?.stop()
         storage.remove(refs.namespaces, { name: namespace })
-        await remote?.stop()
+        if (!o.from) await remote?.stop()
         expect(violations, namespace).toEqual([])
       },
     }
@@ -284,7 +289,7 @@ export function deploymentScenes(stage: Stage) {
         `${object.kind.toLowerCase()}-${object.metadata.name}.yaml`,
         yamlOf(object),
       ])
-      await developer.commit('everything', () => new Map(files))
+      if (!o.from) await developer.commit('everything', () => new Map(files))
       storage.create(refs.sources, sourceOf(namespace, remote.url))
     } else {
       for (const [ref, object] of app) storage.create(ref, object, { user: DANA })

@@ -74,6 +74,8 @@ export interface SceneOptions {
   git?: Record<string, unknown>
   /** Files of the repository instead of the usual ones. */
   files?: Record<string, string>
+  /** The repository is that of a scene in another cluster, as it is. */
+  from?: Pick<Scene, 'remote' | 'developer'>
   /** A Prometheus of its own, whose faults disturb nobody else. */
   ownPrometheus?: boolean
   /** Do not wait for the Rollout to become Healthy. */
@@ -162,14 +164,16 @@ export async function openStage(options: Omit<SandboxOptions, 'dir'> = {}): Prom
     const again = take > 1 ? `-${take}` : ''
     for (let i = 0; take > 1 && i < 600 && storage.get(refs.namespaces, { name: namespace }); i++)
       await runtime.sleep(100)
-    const remote = await startGitRemote({ dir: join(dir, `${namespace}${again}.git`) })
-    stops.push(() => remote.stop())
-    const developer = await createDeveloper({
-      remote: remote.fileUrl,
-      dir: join(dir, `${namespace}${again}-clone`),
-      path: 'clusters/test',
-      branch: 'main',
-    })
+    const remote = o.from?.remote ?? (await startGitRemote({ dir: join(dir, `${namespace}${again}.git`) }))
+    if (!o.from) stops.push(() => remote.stop())
+    const developer =
+      o.from?.developer ??
+      (await createDeveloper({
+        remote: remote.fileUrl,
+        dir: join(dir, `${namespace}${again}-clone`),
+        path: 'clusters/test',
+        branch: 'main',
+      }))
     const seen: KubeObject[] = []
     const statuses: RolloutStatus[] = []
     let present: KubeObject | undefined
@@ -205,7 +209,7 @@ export async function openStage(options: Omit<SandboxOptions, 'dir'> = {}): Prom
       const usual = Object.fromEntries(
         app.map(([, object]) => [`${object.kind.toLowerCase()}-${object.metadata.name}.yaml`, yamlOf(object)]),
       )
-      await developer.commit('everything', () => new Map(Object.entries(o.files ?? usual)))
+      if (!o.from) await developer.commit('everything', () => new Map(Object.entries(o.files ?? usual)))
       storage.create(refs.sources, sourceOf(namespace, remote.url, o.git))
     } else for (const [ref, object] of app) storage.create(ref, object)
 
