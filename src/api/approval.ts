@@ -70,7 +70,7 @@ export const approvalSpec = z
       .meta({ description: 'Somebody of each of these must be among the approvers.' }),
     change: change.optional(),
     required: z.int().min(1).meta({ description: 'How many different people must approve.' }),
-    allowed: z.array(z.string().max(253)).max(50).meta({ description: 'Who may decide.' }),
+    allowed: z.array(z.string().max(253)).max(60).meta({ description: 'Who may decide: `from` and `requiredFrom`.' }),
     separationOfDuties: z.boolean().default(false),
     authors: z.array(z.string().max(253)).max(20).default([]).meta({ description: 'Who cannot be the only approver.' }),
     expiresAt: z.string().max(64).meta({ description: 'When the question closes.' }),

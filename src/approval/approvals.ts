@@ -6,6 +6,7 @@ import type { KubeObject } from '../kube/object.ts'
 import { resources } from '../kube/resources.ts'
 import type { ApprovalQuestion } from '../plan/effects.ts'
 import type { Runtime } from '../runtime.ts'
+import { isOverride, overrideProblem } from './decide.ts'
 import { rolloutLabel, rolloutLabelValue } from './name.ts'
 import { type Approval, buildApproval, isOpen, type Owner, readApproval, rule, statusToRecord } from './object.ts'
 import { displayName, isAllowed } from './person.ts'
@@ -228,19 +229,23 @@ function reasonNotToAdd(approval: Approval, decision: Decision, now: number): De
   if (decision.digest !== digest) {
     return { kind: 'Closed', approval, message: 'This question is closed: it was asked for another move' }
   }
-  if (!isAllowed(allowed, decision)) {
+  const problem = isOverride(decision) ? overrideProblem(decision) : undefined
+  if (problem !== undefined) return { kind: 'NotAllowed', approval, message: `This does not count: ${problem}` }
+  if (!isOverride(decision) && !isAllowed(allowed, decision)) {
     return { kind: 'NotAllowed', approval, message: `${displayName(decision)} is not named in approval.from` }
   }
-  const said = decisions.some(
+  const said = decisions.findLast(
     (earlier) =>
       earlier.via === decision.via &&
       earlier.by === decision.by &&
       earlier.verdict === decision.verdict &&
+      isOverride(earlier) === isOverride(decision) &&
       earlier.digest === digest &&
-      isAllowed(allowed, earlier) &&
+      (isOverride(earlier) || isAllowed(allowed, earlier)) &&
       earlier.email === decision.email,
   )
-  if (said)
+  // Who approved for one time may approve for another.
+  if (said !== undefined && said.notBefore === decision.notBefore)
     return { kind: 'Duplicate', approval, message: `${displayName(decision)} said so already. ${ruling.message}` }
   if (decisions.length >= 100) {
     return { kind: 'Closed', approval, message: 'This question is closed: it holds as many decisions as it can' }

@@ -41,7 +41,8 @@ export function buildApproval(owner: Owner, question: ApprovalQuestion): KubeObj
     to: question.to,
     digest: question.digest,
     required: question.required,
-    allowed: question.allowed,
+    // Whose word is asked for may give it.
+    allowed: [...new Set([...question.allowed, ...(question.requiredFrom ?? [])])],
     ...(question.requiredFrom ? { requiredFrom: question.requiredFrom } : {}),
     ...(question.change ? { change: question.change } : {}),
     separationOfDuties: question.separationOfDuties,
@@ -103,6 +104,8 @@ export function rule(approval: Approval, now: number): Ruling & { closed?: 'Void
     state: state === 'Rejected' ? 'Rejected' : 'Expired',
     by: by ?? [],
     message: message ?? ruling.message,
+    notBefore: undefined,
+    override: undefined,
   }
 }
 
@@ -129,6 +132,8 @@ export function observeApproval(object: KubeObject, now: number): ApprovalObserv
     state: ruling.state,
     by: ruling.by,
     ...(ruling.reason === undefined ? {} : { reason: ruling.reason }),
+    ...(ruling.notBefore === undefined ? {} : { notBefore: ruling.notBefore }),
+    ...(ruling.override === undefined ? {} : { override: ruling.override }),
   }
 }
 
@@ -137,13 +142,15 @@ export function statusToRecord(approval: Approval, now: number): ApprovalStatus 
   const ruling = rule(approval, now)
   if (ruling.closed !== undefined) return undefined
   const { state, message, by, refused } = ruling
-  const next = { state, message, by, refused }
-  const { slack: _, ...recorded } = approval.status
+  const notBefore = ruling.notBefore === undefined ? undefined : new Date(ruling.notBefore).toISOString()
+  const next = { state, message, by, refused, notBefore }
+  const recorded = approval.status
   const current = {
     state: recorded.state,
     message: recorded.message,
     by: recorded.by ?? [],
     refused: recorded.refused ?? [],
+    notBefore: recorded.notBefore,
   }
   return JSON.stringify(current) === JSON.stringify(next) ? undefined : next
 }

@@ -5,9 +5,17 @@ export type Speaker = Pick<Decision, 'by' | 'via' | 'groups' | 'email'>
 
 const plainAddress = /^[^\s@:<>]+@[^\s@:<>]+$/
 
-/** The name behind `user:` or `slack-user:`, or undefined when `by` does not fit the channel it came through. */
-function nameIn(speaker: Speaker): string | undefined {
-  const prefix = speaker.via === 'slack' ? 'slack-user:' : 'user:'
+/** How `by` begins in each channel: a name of one channel never fits another. */
+export const speakers = {
+  kubernetes: 'user:',
+  slack: 'slack-user:',
+  git: 'git-user:',
+  webhook: 'webhook:',
+} as const satisfies Record<Decision['via'], string>
+
+/** The name behind the prefix of the channel, or undefined when `by` does not fit the channel it came through. */
+export function nameIn(speaker: Speaker): string | undefined {
+  const prefix = speakers[speaker.via]
   const name = speaker.by.startsWith(prefix) ? speaker.by.slice(prefix.length) : ''
   return name === '' ? undefined : name
 }
@@ -16,8 +24,10 @@ function nameIn(speaker: Speaker): string | undefined {
  * The e-mail address by which a person can be known in every channel, in lower case.
  * Slack and the forge vouch for one; Kubernetes vouches for the user name only, so there the `email` field is
  * free text and counts for nothing, while a user name that is an address (the usual OIDC claim) is one.
+ * A webhook is the holder of a key, and nobody in particular.
  */
 export function emailOf(speaker: Speaker): string | undefined {
+  if (speaker.via === 'webhook') return undefined
   const address = speaker.via === 'kubernetes' ? nameIn(speaker) : speaker.email
   return address !== undefined && plainAddress.test(address) ? address.toLowerCase() : undefined
 }
@@ -25,7 +35,9 @@ export function emailOf(speaker: Speaker): string | undefined {
 /** Everything a person is known by: two decisions that share one of these are the same person's. */
 export function marksOf(speaker: Speaker): string[] {
   const email = emailOf(speaker)
-  return [`${speaker.via} ${speaker.by}`, ...(email === undefined ? [] : [`email ${email}`])]
+  // Logins of forges are the same in any case.
+  const by = speaker.via === 'git' ? speaker.by.toLowerCase() : speaker.by
+  return [`${speaker.via} ${by}`, ...(email === undefined ? [] : [`email ${email}`])]
 }
 
 /** How a person is shown: as the channel knows them, with the address where that adds something. */
@@ -35,26 +47,34 @@ export function displayName(speaker: Speaker): string {
 }
 
 /**
- * Whether an entry of `approval.from` names this person.
+ * Whether an entry of `approval.from` or `requiredFrom` names this person.
  * `user:` matches a Kubernetes user name exactly, or the address that Slack or the forge vouches for, in any case;
- * `group:` matches Kubernetes groups only, `slack-user:` and `slack-group:` ids of Slack only: a name in one channel
- * gives no rights in another.
+ * `group:` matches Kubernetes groups only, `slack-user:` and `slack-group:` ids of Slack only, `git-user:` and
+ * `git-group:` logins and teams of the forge only (in any case), `webhook:` the holder of that key: a name in one
+ * channel gives no rights in another.
  */
-function names(entry: string, speaker: Speaker): boolean {
+export function names(entry: string, speaker: Speaker): boolean {
   const colon = entry.indexOf(':')
   const kind = entry.slice(0, colon)
   const value = entry.slice(colon + 1)
   const name = nameIn(speaker)
   if (colon < 1 || value === '' || name === undefined) return false
+  const { via, groups = [] } = speaker
   switch (kind) {
     case 'user':
-      return speaker.via === 'kubernetes' ? name === value : emailOf(speaker) === value.toLowerCase()
+      return via === 'kubernetes' ? name === value : emailOf(speaker) === value.toLowerCase()
     case 'group':
-      return speaker.via === 'kubernetes' && (speaker.groups ?? []).includes(value)
+      return via === 'kubernetes' && groups.includes(value)
     case 'slack-user':
-      return speaker.via === 'slack' && name === value
+      return via === 'slack' && name === value
     case 'slack-group':
-      return speaker.via === 'slack' && (speaker.groups ?? []).includes(value)
+      return via === 'slack' && groups.includes(value)
+    case 'git-user':
+      return via === 'git' && name.toLowerCase() === value.toLowerCase()
+    case 'git-group':
+      return via === 'git' && groups.some((group) => group.toLowerCase() === value.toLowerCase())
+    case 'webhook':
+      return via === 'webhook' && name === value
     default:
       return false
   }
@@ -75,15 +95,20 @@ export function slackGroupsIn(allowed: readonly string[]): string[] {
 export type Comparison = 'Same' | 'Different' | 'Unknown'
 
 /**
- * Compares a person with the author of a change: an address, `Name <address>`, or a `user:`/`slack-user:` name.
- * Somebody without an address cannot be told from an author who is known by address only.
+ * Compares a person with the author of a change: an address, `Name <address>`, or a name as a channel knows it
+ * (`user:`, `slack-user:`, `git-user:`). Names can be compared within one channel only, and somebody without an address
+ * cannot be told from an author who is known by address: then it is `Unknown`.
  */
 export function compareWithAuthor(speaker: Speaker, author: string): Comparison {
   const bracketed = /<([^<>]+)>\s*$/.exec(author)?.[1] ?? author
-  const bare = bracketed.trim().replace(/^(user|slack-user):/, '')
+  const [, prefix, bare = ''] = /^((?:user|slack-user|git-user):)?(.*)$/s.exec(bracketed.trim()) ?? []
+  const name = nameIn(speaker)
   const email = emailOf(speaker)
-  if (author.trim() === speaker.by || bare === nameIn(speaker)) return 'Same'
-  if (!plainAddress.test(bare)) return 'Different'
-  if (email === undefined) return 'Unknown'
-  return email === bare.toLowerCase() ? 'Same' : 'Different'
+  if (author.trim() === speaker.by || bare === name) return 'Same'
+  if (plainAddress.test(bare)) {
+    if (email === undefined) return 'Unknown'
+    return email === bare.toLowerCase() ? 'Same' : 'Different'
+  }
+  if (name === undefined || prefix !== speakers[speaker.via]) return 'Unknown'
+  return speaker.via === 'git' && bare.toLowerCase() === name.toLowerCase() ? 'Same' : 'Different'
 }

@@ -40,6 +40,18 @@ function slack(user: string, over: Partial<Decision> = {}): Decision {
   }
 }
 
+function git(login: string, over: Partial<Decision> = {}): Decision {
+  return { verdict: 'Approve', by: `git-user:${login}`, via: 'git', digest: 'd1', at: iso(0), ...over }
+}
+
+function webhook(name: string, over: Partial<Decision> = {}): Decision {
+  return { verdict: 'Approve', by: `webhook:${name}`, via: 'webhook', digest: 'd1', at: iso(0), ...over }
+}
+
+function override(user: string, over: Partial<Decision> = {}): Decision {
+  return kubernetes(user, { override: true, reason: 'the site is down', ...over })
+}
+
 function kubernetes(user: string, over: Partial<Decision> = {}): Decision {
   return { verdict: 'Approve', by: `user:${user}`, via: 'kubernetes', digest: 'd1', at: iso(0), ...over }
 }
@@ -56,12 +68,35 @@ describe('who may decide', () => {
       'somebody in Slack by the address that Slack vouches for, in any case',
       slack('U2', { groups: [], email: 'Dana@Example.com' }),
     ],
-    [
-      'a merger by the address that the forge vouches for',
-      kubernetes('dana-gh', { via: 'git', email: 'dana@example.com' }),
-    ],
+    ['a merger by the address that the forge vouches for', git('dana-gh', { email: 'dana@example.com' })],
   ])('%s', (_, decision) => {
     expect(decide(question({ decisions: [decision] }), later).state).toBe('Approved')
+  })
+
+  test.each([
+    ['a merger by login, in any case', 'git-user:Dana-GH', git('dana-gh')],
+    ['a merger by team', 'git-group:acme/release', git('dana-gh', { groups: ['Acme/Release'] })],
+    ['the holder of a key', 'webhook:change-board', webhook('change-board')],
+  ])('%s', (_, entry, decision) => {
+    expect(decide(question({ allowed: [entry], decisions: [decision] }), later).state).toBe('Approved')
+  })
+
+  test.each([
+    ['a Kubernetes user with the login of a merger', 'git-user:dana-gh', kubernetes('dana-gh')],
+    [
+      'a Kubernetes user who claims the team of a merger',
+      'git-group:release',
+      kubernetes('x', { groups: ['release'] }),
+    ],
+    ['a merger in a team with the name of a Kubernetes group', 'group:release', git('x', { groups: ['release'] })],
+    ['a merger who claims a key', 'webhook:board', git('x', { by: 'webhook:board' })],
+    ['another key', 'webhook:board', webhook('bored')],
+    ['the holder of a key who writes an address', 'user:dana@example.com', webhook('x', { email: 'dana@example.com' })],
+  ])('not %s', (_, entry, decision) => {
+    expect(decide(question({ allowed: [entry], decisions: [decision] }), later)).toMatchObject({
+      state: 'Pending',
+      by: [],
+    })
   })
 
   test.each([
@@ -121,6 +156,106 @@ describe('what counts', () => {
     const ruling = decide(question({ required: 2, decisions }), later)
     expect(ruling.state).toBe('Approved')
     expect(ruling.by).toEqual(['slack-user:U2 (sam@example.com)', 'slack-user:U1'])
+  })
+})
+
+describe('a group that has to be among them', () => {
+  const spec = { required: 2, requiredFrom: ['group:release', 'slack-group:S1'] }
+
+  test('is waited for when the quorum is complete without it', () => {
+    const ruling = decide(question({ ...spec, decisions: [kubernetes('root'), slack('U1')] }), later)
+    expect(ruling).toMatchObject({ state: 'Pending', missing: ['group:release has to be among them'] })
+    expect(ruling.message).toContain('2 of 2 approvals (slack-user:U1, user:root); group:release has to be among them')
+  })
+
+  test('approves with the others', () => {
+    const decisions = [kubernetes('eve', { groups: ['release'] }), slack('U1')]
+    expect(decide(question({ ...spec, decisions }), later).state).toBe('Approved')
+  })
+
+  test('is not enough without the quorum', () => {
+    const decisions = [kubernetes('eve', { groups: ['release'] })]
+    const ruling = decide(question({ required: 2, requiredFrom: ['group:release'], decisions }), later)
+    expect(ruling).toMatchObject({ state: 'Pending', missing: ['1 more person'] })
+  })
+
+  test('may be the same person for several, also through two channels', () => {
+    const both = kubernetes('dana@example.com', { groups: ['release'] })
+    const decisions = [both, slack('U1', { email: 'dana@example.com', at: iso(1) })]
+    expect(decide(question({ ...spec, required: 1, decisions }), later).state).toBe('Approved')
+    expect(decide(question({ ...spec, required: 2, decisions }), later).state).toBe('Pending')
+  })
+})
+
+describe('an approval for later', () => {
+  const nine = '2026-03-03T09:00:00.000Z'
+
+  test('says when the move may be made', () => {
+    const ruling = decide(question({ decisions: [kubernetes('root', { notBefore: nine })] }), later)
+    expect(ruling).toMatchObject({ state: 'Approved', notBefore: Date.parse(nine) })
+    expect(ruling.message).toBe(`Approved by user:root, not to be moved before ${nine}`)
+  })
+
+  test('of several the latest counts', () => {
+    const decisions = [kubernetes('root', { notBefore: nine }), slack('U1', { notBefore: '2026-03-03T07:00:00Z' })]
+    expect(decide(question({ required: 2, decisions }), later).notBefore).toBe(Date.parse(nine))
+  })
+
+  test('of one person the newest word counts, also when it is “now”', () => {
+    const first = kubernetes('root', { notBefore: nine })
+    const second = kubernetes('root', { notBefore: '2026-03-02T15:00:00+01:00', at: iso(1) })
+    const third = kubernetes('root', { at: iso(2) })
+    expect(decide(question({ decisions: [second, first] }), later).notBefore).toBe(Date.parse('2026-03-02T14:00:00Z'))
+    expect(decide(question({ decisions: [first, second, third] }), later)).not.toHaveProperty('notBefore')
+  })
+
+  test('does not count when its time cannot be read', () => {
+    const ruling = decide(question({ decisions: [kubernetes('root', { notBefore: 'tomorrow' })] }), later)
+    expect(ruling.state).toBe('Pending')
+    expect(ruling.refused[0]).toContain('its notBefore is not a time')
+  })
+})
+
+describe('an override', () => {
+  const strict = { required: 2, requiredFrom: ['group:release'], separationOfDuties: true, authors: ['user:boss'] }
+
+  test('approves alone, whoever was asked, at once, and says so', () => {
+    const decisions = [kubernetes('root', { notBefore: '2026-03-03T09:00:00Z' }), override('boss', { at: iso(1) })]
+    const ruling = decide(question({ ...strict, decisions }), later)
+    expect(ruling).toMatchObject({ state: 'Approved', by: ['user:boss'], override: 'the site is down' })
+    expect(ruling).not.toHaveProperty('notBefore')
+    expect(ruling.message).toBe('Overridden by user:boss, with 1 of 2 approvals (user:root): the site is down')
+  })
+
+  test('is said also where it was not needed', () => {
+    const ruling = decide(question({ decisions: [kubernetes('root'), override('boss')] }), later)
+    expect(ruling).toMatchObject({ state: 'Approved', by: ['user:boss'], override: 'the site is down' })
+  })
+
+  test('does not undo a rejection, before or after it', () => {
+    for (const at of [iso(-5), iso(5)]) {
+      const decisions = [override('boss', { at }), slack('U1', { verdict: 'Reject' })]
+      expect(decide(question({ decisions }), later).state).toBe('Rejected')
+    }
+  })
+
+  test.each([
+    ['without a reason', override('root', { reason: ' ' }), 'needs a reason'],
+    ['for another move', override('root', { digest: 'd0' }), 'another move'],
+    ['after the expiry', override('root', { at: iso(3_600_000) }), 'after the question had expired'],
+    ['for later', override('root', { notBefore: iso(1) }), 'not for later'],
+    ['from Slack', slack('U1', { override: true, reason: 'x' }), 'through Kubernetes'],
+    ['from a merge', git('dana', { override: true, reason: 'x', email: 'dana@example.com' }), 'through Kubernetes'],
+    ['by nobody', kubernetes('', { by: 'slack-user:U1', override: true, reason: 'x' }), 'through Kubernetes'],
+  ])('does not count %s, not even as an approval', (_, decision, why) => {
+    const ruling = decide(question({ decisions: [decision] }), later)
+    expect(ruling).toMatchObject({ state: 'Pending', by: [] })
+    expect(ruling.refused).toEqual([expect.stringMatching(new RegExp(`^Override by .* does not count: .*${why}`))])
+  })
+
+  test('that says no is a rejection like any other', () => {
+    expect(decide(question({ decisions: [override('boss', { verdict: 'Reject' })] }), later).state).toBe('Pending')
+    expect(decide(question({ decisions: [override('root', { verdict: 'Reject' })] }), later).state).toBe('Rejected')
   })
 })
 
@@ -192,12 +327,34 @@ describe('separation of duties', () => {
     expect(ruling.state).toBe('Pending')
     expect(ruling.message).toContain('slack-user:U1 has no known e-mail address')
   })
+
+  test('a merger is told from the author by the address that the forge vouches for, and else not at all', () => {
+    const [allowed, authors] = [['git-user:dana-gh', 'git-user:sam-gh'], ['Dana <dana@example.com>']]
+    const state = (decision: Decision) =>
+      decide(question({ separationOfDuties: true, authors, allowed, decisions: [decision] }), later).state
+    expect(state(git('sam-gh', { email: 'sam@example.com' }))).toBe('Approved')
+    expect(state(git('dana-gh', { email: 'Dana@example.com' }))).toBe('Pending')
+    expect(state(git('sam-gh'))).toBe('Pending')
+  })
+
+  test.each([
+    ['an author without an address', 'Dana <>', slack('U1', { email: 'sam@example.com' })],
+    ['an author whom only another channel knows', 'user:eve', slack('U1', { email: 'sam@example.com' })],
+    ['an author who is just a name', 'dana', kubernetes('root')],
+    ['the holder of a key', 'user:eve', webhook('board', { email: 'sam@example.com' })],
+  ])('%s cannot be compared, so nobody is surely somebody else', (_, author, decision) => {
+    const allowed = ['slack-user:U1', 'user:root', 'webhook:board']
+    const given = question({ separationOfDuties: true, authors: [author], allowed, decisions: [decision] })
+    const ruling = decide(given, later)
+    expect(ruling.state).toBe('Pending')
+    expect(ruling.message).toContain('so nobody can tell whether it is the author')
+  })
 })
 
 describe('for every set of decisions', () => {
   const decision = fc.record(
     {
-      verdict: fc.constantFrom('Approve' as const, 'Approve' as const, 'Approve' as const, 'Reject' as const),
+      verdict: fc.constantFrom(...Array<'Approve'>(9).fill('Approve'), 'Reject' as const),
       by: fc.constantFrom(
         'user:root',
         'user:dana@example.com',
@@ -205,8 +362,20 @@ describe('for every set of decisions', () => {
         'slack-user:U1',
         'slack-user:U2',
         'slack-user:U9',
+        'git-user:dana',
+        'git-user:Dana',
+        'webhook:board',
       ),
-      via: fc.constantFrom('kubernetes' as const, 'slack' as const, 'git' as const),
+      via: fc.constantFrom(
+        'kubernetes' as const,
+        'kubernetes' as const,
+        'slack' as const,
+        'git' as const,
+        'webhook' as const,
+      ),
+      override: fc.constantFrom(false, false, false, true),
+      reason: fc.constantFrom('', ' ', 'because'),
+      notBefore: fc.constantFrom(iso(0), iso(9_000_000), 'tomorrow'),
       digest: fc.constantFrom('d1', 'd1', 'd1', 'd0'),
       at: fc.integer({ min: -10, max: 4_000_000 }).map(iso),
       groups: fc.subarray(['S1', 'release', 'other']),
@@ -220,39 +389,83 @@ describe('for every set of decisions', () => {
     decisions: fc.array(decision, { maxLength: 12 }),
     separationOfDuties: fc.boolean(),
     authors: fc.subarray(['dana@example.com', 'user:root']),
+    requiredFrom: fc.subarray(['group:release', 'slack-group:S1', 'git-user:dana']),
+    allowed: fc.constantFrom(question().allowed, [...question().allowed, 'git-user:dana', 'webhook:board']),
   })
   const instants = fc.integer({ min: -10, max: 5_000_000 })
 
-  /** An independent, slower reading of the rules: can `required` different people be chosen at all? */
+  /** An independent, slower reading of the rules: which decisions count as one person's yes or no? */
   function eligible(given: ApprovalSpec): Decision[] {
-    const allowed: [(d: Decision) => boolean][] = [
-      [(d) => d.via === 'kubernetes' && (d.by === 'user:root' || d.by === 'user:dana@example.com')],
-      [(d) => d.via === 'kubernetes' && d.by.startsWith('user:') && (d.groups ?? []).includes('release')],
-      [(d) => d.via === 'slack' && d.by === 'slack-user:U9'],
-      [(d) => d.via === 'slack' && d.by.startsWith('slack-user:') && (d.groups ?? []).includes('S1')],
-      [(d) => d.via === 'slack' && d.by.startsWith('slack-user:') && d.email?.toLowerCase() === 'dana@example.com'],
-      [(d) => d.via === 'git' && d.by.startsWith('user:') && d.email?.toLowerCase() === 'dana@example.com'],
+    const more = given.allowed.includes('webhook:board')
+    const allowed: ((d: Decision) => boolean)[] = [
+      (d) => d.via === 'kubernetes' && (d.by === 'user:root' || d.by === 'user:dana@example.com'),
+      (d) => d.via === 'kubernetes' && d.by.startsWith('user:') && (d.groups ?? []).includes('release'),
+      (d) => d.via === 'slack' && d.by === 'slack-user:U9',
+      (d) => d.via === 'slack' && d.by.startsWith('slack-user:') && (d.groups ?? []).includes('S1'),
+      (d) => d.via === 'slack' && d.by.startsWith('slack-user:') && d.email?.toLowerCase() === 'dana@example.com',
+      (d) => d.via === 'git' && d.by.startsWith('git-user:') && d.email?.toLowerCase() === 'dana@example.com',
+      (d) => more && d.via === 'git' && d.by.toLowerCase() === 'git-user:dana',
+      (d) => more && d.via === 'webhook' && d.by === 'webhook:board',
     ]
     return given.decisions.filter(
-      (d) => d.digest === given.digest && d.at < given.expiresAt && allowed.some(([test]) => test(d)),
+      (d) =>
+        d.digest === given.digest &&
+        d.at < given.expiresAt &&
+        (d.verdict === 'Reject' || (!d.override && d.notBefore !== 'tomorrow')) &&
+        allowed.some((test) => test(d)),
     )
   }
 
-  test('approved only with enough different allowed people on the current digest, and no allowed reject', () => {
+  function overriding(given: ApprovalSpec): Decision[] {
+    return given.decisions.filter(
+      (d) =>
+        d.override &&
+        d.verdict === 'Approve' &&
+        d.via === 'kubernetes' &&
+        d.by.startsWith('user:') &&
+        d.reason === 'because' &&
+        d.notBefore === undefined &&
+        d.digest === given.digest &&
+        d.at < given.expiresAt,
+    )
+  }
+
+  test('approved only by an override, or by enough different allowed people on the current digest, of every required group, and no allowed reject', () => {
+    let [byRule, byOverride] = [0, 0]
     fc.assert(
       fc.property(spec, instants, (over, at) => {
         const given = question(over)
-        if (decide(given, noon + at).state !== 'Approved') return
+        const ruling = decide(given, noon + at)
+        const overridden = overriding(given).length > 0
+        expect(ruling.override).toBe(ruling.state === 'Approved' && overridden ? 'because' : undefined)
+        if (ruling.state !== 'Approved') return
         const valid = eligible(given)
         expect(valid.some((d) => d.verdict === 'Reject')).toBe(false)
-        expect(new Set(valid.map((d) => `${d.via} ${d.by}`)).size).toBeGreaterThanOrEqual(given.required)
+        if (overridden) {
+          byOverride++
+          expect(ruling.message).toContain('Overridden by')
+          return
+        }
+        byRule++
+        expect(new Set(valid.map((d) => `${d.via} ${d.by.toLowerCase()}`)).size).toBeGreaterThanOrEqual(given.required)
         // Everybody known by an address counts once: distinct addresses plus people without any.
         const known = new Set(valid.map((d) => emailOf(d)).filter(Boolean))
-        const unknown = new Set(valid.filter((d) => !emailOf(d)).map((d) => `${d.via} ${d.by}`))
+        const unknown = new Set(valid.filter((d) => !emailOf(d)).map((d) => `${d.via} ${d.by.toLowerCase()}`))
         expect(known.size + unknown.size).toBeGreaterThanOrEqual(given.required)
+        const present = {
+          'group:release': valid.some((d) => d.via === 'kubernetes' && d.groups?.includes('release')),
+          'slack-group:S1': valid.some((d) => d.via === 'slack' && d.groups?.includes('S1')),
+          'git-user:dana': valid.some((d) => d.via === 'git' && d.by.toLowerCase() === 'git-user:dana'),
+        }
+        expect(given.requiredFrom?.filter((entry) => !present[entry as keyof typeof present])).toEqual([])
+        const moments = valid.map((d) => Date.parse(d.notBefore ?? ''))
+        if (ruling.notBefore !== undefined) expect(moments).toContain(ruling.notBefore)
+        else if (moments.length > 0) expect(moments.every((moment) => moment > 0)).toBe(false)
       }),
-      { numRuns: 2000 },
+      { numRuns: 3000 },
     )
+    expect(byRule).toBeGreaterThan(10)
+    expect(byOverride).toBeGreaterThan(10)
   })
 
   test('the order in which decisions are stored changes nothing', () => {
@@ -274,7 +487,10 @@ describe('for every set of decisions', () => {
       fc.property(spec, instants, (over, at) => {
         const given = question(over)
         const { refused: _, ...all } = decide(given, noon + at)
-        const { refused: none, ...some } = decide({ ...given, decisions: eligible(given) }, noon + at)
+        const { refused: none, ...some } = decide(
+          { ...given, decisions: [...eligible(given), ...overriding(given)] },
+          noon + at,
+        )
         expect(some).toEqual(all)
         expect(none).toEqual([])
       }),
