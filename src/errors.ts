@@ -44,6 +44,9 @@ export const errors = {
   SourceNotAllowed: { fix: 'Add the namespace to allowedNamespaces of the RolloutSource.' },
   GitUnreachable: { fix: 'Check the URL, the network and the remote; Sluice keeps trying.' },
   GitAuth: { fix: 'Check the Secret named in secretRef: username and password, or identity, for this repository.' },
+  GitSigningKey: {
+    fix: 'Put an SSH private key without a passphrase under identity into the Secret of write.signingKeyRef; what waits is committed then.',
+  },
   GitBranchMissing: { fix: 'Create the branch, or correct spec.branch.' },
   GitPathMissing: { fix: 'Create the folder, or correct spec.path.' },
   GitProtected: { fix: 'Allow this author to push to the branch, or use write.mode PullRequest.' },

@@ -12,6 +12,8 @@ export interface GitCommandOptions {
 export interface GitRun {
   input?: Buffer | string
   environment?: Record<string, string>
+  /** Settings of git for this command. */
+  settings?: Record<string, string>
   /** Texts that must not appear in what is returned. */
   secrets?: string[]
   /** Milliseconds for the whole command, and without a byte of output. */
@@ -42,6 +44,8 @@ const baseEnvironment = {
   GIT_OPTIONAL_LOCKS: '0',
   GIT_ASKPASS: '/bin/false',
   GIT_NO_REPLACE_OBJECTS: '1',
+  // For versions of git that know it (2.44); `partial` in clone.ts is for all others.
+  GIT_NO_LAZY_FETCH: '1',
 }
 
 /** Settings that no repository or user configuration can override: no hooks, no helpers, no background work. */
@@ -65,7 +69,11 @@ export function gitIn({ dir, runtime, inherit = {} }: GitCommandOptions): Git {
   return async (args, run = {}) => {
     const { timeoutMs = 60_000, silenceMs = timeoutMs, secrets = [] } = run
     // A helper of a killed git may outlive it: one that stalls must end by itself in about the same time.
-    const patience = { ...fixedSettings, 'http.lowSpeedTime': String(Math.max(1, Math.ceil(silenceMs / 1000))) }
+    const patience = {
+      ...fixedSettings,
+      ...run.settings,
+      'http.lowSpeedTime': String(Math.max(1, Math.ceil(silenceMs / 1000))),
+    }
     const environment = withSettings({ ...baseEnvironment, HOME: dir, ...inherit, ...run.environment }, patience)
     const deadline = new AbortController()
     const done = new AbortController()

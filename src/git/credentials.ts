@@ -6,6 +6,8 @@ import { isSsh, originOf } from './url.ts'
 
 /** What lets us into a remote. Never printed; reaches git through the environment of one child, or a private file. */
 export interface Credentials {
+  /** `namespace/name` of the Secret they are from, for sentences about them. */
+  secret?: string
   username?: string
   password?: string
   bearerToken?: string
@@ -20,8 +22,10 @@ export type CredentialsResult = { ok: true; credentials: Credentials } | { ok: f
 
 /** Reads the Secret of `spec.secretRef`, with the keys that Flux users know: username, password, bearerToken, identity, known_hosts, ca.crt. */
 export function credentialsOf(secret: KubeObject, url: string): CredentialsResult {
-  const data = decoded(secret)
+  const data = secretData(secret)
+  const { namespace, name } = secret.metadata
   const credentials: Credentials = {
+    secret: namespace ? `${namespace}/${name}` : name,
     username: data.username?.trim(),
     password: data.password?.replace(/\r?\n$/, ''),
     bearerToken: data.bearerToken?.trim(),
@@ -31,7 +35,7 @@ export function credentialsOf(secret: KubeObject, url: string): CredentialsResul
   }
   const missing = missingKey(credentials, url)
   if (missing) {
-    const message = `the Secret ${secret.metadata.name} has no ${missing}, which ${url.replace(/\?.*$/, '')} needs`
+    const message = `the Secret ${credentials.secret} has no ${missing}, which ${url.replace(/\?.*$/, '')} needs`
     return { ok: false, problem: { reason: 'GitAuth', message, field: 'spec.secretRef' } }
   }
   return { ok: true, credentials }
@@ -44,7 +48,8 @@ function missingKey(c: Credentials, url: string): string | undefined {
   return undefined
 }
 
-function decoded(secret: KubeObject): Record<string, string> {
+/** The fields of a Secret as texts. */
+export function secretData(secret: KubeObject): Record<string, string> {
   const result: Record<string, string> = {}
   for (const [key, value] of Object.entries(record(secret.data)))
     result[key] = Buffer.from(value, 'base64').toString('utf8')

@@ -42,6 +42,12 @@ const missingRepository = [
   /does not appear to be a git repository/,
   /The requested URL returned error: (404|410)/,
 ]
+const noGitServer = [
+  /\/info\/refs.* not valid: /,
+  /invalid server response; got /,
+  /unable to update url base from redirection/,
+  /protocol error: bad line length character/,
+]
 const corrupt = [
   /not a git repository|directory that does not exist/,
   /object file .* is empty/,
@@ -57,8 +63,15 @@ const corrupt = [
   /broken ref|bad ref|reference broken|unable to resolve reference/,
 ]
 
+export interface FailureContext {
+  url: string
+  branch?: string
+  /** Name of the Secret whose credentials were used. */
+  secret?: string
+}
+
 /** Sorts the words of git and of the server. `text` must already be free of secrets. */
-export function classify(text: string, context: { url: string; branch?: string }): GitFailure {
+export function classify(text: string, context: FailureContext): GitFailure {
   const matches = (patterns: RegExp[]) => patterns.some((pattern) => pattern.test(text))
   const problem = (reason: Problem['reason'], message: string, transient: boolean): GitFailure => ({
     kind: 'problem',
@@ -78,11 +91,47 @@ export function classify(text: string, context: { url: string; branch?: string }
       false,
     )
   }
-  if (matches(auth)) return problem('GitAuth', `${context.url} refused our credentials: ${said}`, true)
+  const ssh = sshProblem(text, context)
+  if (ssh) return problem('GitAuth', ssh, true)
+  if (matches(auth)) {
+    const whose = context.secret ? `those of the Secret ${context.secret}` : 'there are none, as secretRef is not set'
+    return problem('GitAuth', `${context.url} refused our credentials (${whose}): ${said}`, true)
+  }
+  if (matches(noGitServer)) {
+    const message = `${context.url} answers, but not as a Git server does; it may be a login page or a proxy`
+    return problem('GitUnreachable', message, true)
+  }
   if (matches(missingRepository))
     return problem('GitUnreachable', `there is no repository at ${context.url}: ${said}`, true)
   if (matches(corrupt)) return { kind: 'corrupt', detail: said }
   return problem('GitUnreachable', `${context.url} does not answer: ${said}`, true)
+}
+
+const isProgress =
+  /^(hint:|To |Done$|(Enumerating|Counting|Compressing|Receiving|Writing|Resolving|Updating)\b.*:|Total |error: failed to push some refs)/
+
+/** What ssh says about keys, in a sentence that names the host and what to put where. */
+function sshProblem(text: string, { url, secret }: FailureContext): string | undefined {
+  const whose = secret ? `the Secret ${secret}` : 'the Secret of secretRef'
+  const unknown = /No (\S+) host key is known for (\S+) and/.exec(text)
+  if (unknown) {
+    const host = unknown[2]!
+    return `the host key of ${host} is not known: put the lines of "ssh-keyscan ${scanned(host)}", compared with what that host publishes, under known_hosts into ${whose}`
+  }
+  const changed = /Host key for (\S+) has changed/.exec(text)?.[1]
+  if (changed !== undefined || /REMOTE HOST IDENTIFICATION HAS CHANGED/.test(text)) {
+    return `${changed ?? url} shows another host key than known_hosts in ${whose} has: if it was changed on purpose, put the new one there, otherwise somebody stands in between`
+  }
+  if (/Load key .*(error in libcrypto|invalid format|incorrect passphrase)/.test(text)) {
+    return `identity in ${whose} is no SSH private key that can be read without a passphrase, so that ${url} lets nobody in`
+  }
+  return undefined
+}
+
+/** `[host]:port`, as known_hosts has it, in the words of ssh-keyscan. */
+function scanned(host: string): string {
+  const port = /^\[(.+)\]:(\d+)$/.exec(host)
+  return port ? `-p ${port[2]} ${port[1]}` : host
 }
 
 /** The line that says most, short enough for a status message: what the server or a hook printed, else git's own last error. */
@@ -90,9 +139,7 @@ function lastWords(text: string): string {
   const lines = text
     .split(/\r?\n|\r/)
     .map((line) => line.trim())
-    .filter(
-      (line) => line !== '' && !/^(hint:|To |Done$|Counting|Writing|Total|error: failed to push some refs)/.test(line),
-    )
+    .filter((line) => line !== '' && !isProgress.test(line.replace(/^remote:\s*/, '')))
   const remote = lines
     .filter((line) => /^remote:/.test(line))
     .map((line) => line.replace(/^remote:\s*(error:\s*)?/, ''))

@@ -14,12 +14,15 @@ export interface SourceRef {
   write: RolloutSourceSpec['write']
   allowedNamespaces: string[]
   credentials?: Credentials
+  /** SSH private key that signs commits; set when `write.signingKeyRef` is. */
+  signingKey?: string
 }
 
 export function sourceRef(
   metadata: { namespace?: string; name: string },
   spec: RolloutSourceSpec,
   credentials?: Credentials,
+  signingKey?: string,
 ): SourceRef {
   const { url, branch, apply, write, allowedNamespaces } = spec
   const path = spec.path
@@ -36,6 +39,7 @@ export function sourceRef(
     write,
     allowedNamespaces,
     credentials,
+    ...(signingKey === undefined ? {} : { signingKey }),
   }
 }
 

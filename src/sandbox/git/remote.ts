@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { chmod, mkdir, stat, writeFile } from 'node:fs/promises'
-import { createServer, type Server } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { basename, dirname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -18,6 +18,8 @@ export interface GitRemoteOptions {
   port?: number
   /** Asked of every request by basic authentication, when given. */
   credentials?: { username: string; password: string }
+  /** Whether clones may leave files out and ask for single ones later, as the well-known forges let them. Default true. */
+  partial?: boolean
   runtime?: Runtime
 }
 
@@ -28,7 +30,16 @@ export interface GitRemote {
   fileUrl: string
   dir: string
   faults: GitFaults
+  /** What went over http since it was started. */
+  readonly traffic: GitTraffic
   stop(): Promise<void>
+}
+
+export interface GitTraffic {
+  requests: number
+  /** Bytes over the sockets, both ways. */
+  sent: number
+  received: number
 }
 
 const run = promisify(execFile)
@@ -44,10 +55,12 @@ if [ -n "$SLUICE_REJECT_PUSH" ]; then echo "$SLUICE_REJECT_PUSH" >&2; exit 1; fi
 export async function startGitRemote(options: GitRemoteOptions): Promise<GitRemote> {
   const { runtime = systemRuntime } = options
   const dir = resolve(options.dir)
-  await initialise(dir, options.branch ?? 'main')
+  await initialise(dir, options.branch ?? 'main', options.partial ?? true)
+  const traffic: GitTraffic = { requests: 0, sent: 0, received: 0 }
   const faults = createFaults()
   const sockets = new Set<Socket>()
   const server = createServer((request, response) => {
+    count(request, response, traffic)
     void answer().catch(() => response.destroy())
     async function answer(): Promise<void> {
       if (faults.down) return void request.socket.destroy()
@@ -77,6 +90,7 @@ export async function startGitRemote(options: GitRemoteOptions): Promise<GitRemo
     fileUrl: pathToFileURL(dir).href,
     dir,
     faults,
+    traffic,
     stop: () =>
       new Promise((done) => {
         for (const socket of sockets) socket.destroy()
@@ -85,7 +99,17 @@ export async function startGitRemote(options: GitRemoteOptions): Promise<GitRemo
   }
 }
 
-async function initialise(dir: string, branch: string): Promise<void> {
+function count(request: IncomingMessage, response: ServerResponse, traffic: GitTraffic): void {
+  traffic.requests += 1
+  const { socket } = request
+  const [read, written] = [socket.bytesRead, socket.bytesWritten]
+  response.once('close', () => {
+    traffic.received += socket.bytesRead - read
+    traffic.sent += socket.bytesWritten - written
+  })
+}
+
+async function initialise(dir: string, branch: string, partial: boolean): Promise<void> {
   const exists = await stat(join(dir, 'HEAD')).then(
     () => true,
     () => false,
@@ -96,6 +120,7 @@ async function initialise(dir: string, branch: string): Promise<void> {
   }
   for (const [key, value] of [
     ['http.receivepack', 'true'],
+    ['uploadpack.allowFilter', String(partial)],
     ['uploadpack.allowAnySHA1InWant', 'true'],
     ['receive.denyNonFastForwards', 'true'],
   ] as const) {
