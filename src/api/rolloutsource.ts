@@ -188,6 +188,10 @@ export const rolloutSourceStatus = z
       .optional()
       .meta({ description: 'What this source has applied: group/version/plural/namespace/name.' }),
     lastPush: z.object({ commit: z.string(), at: z.string() }).optional(),
+    lastWebhook: z
+      .object({ at: z.string(), from: z.string() })
+      .optional()
+      .meta({ description: 'When a forge last told of news, and which kind of forge.' }),
     conditions: z
       .array(
         z.object({

@@ -14,13 +14,21 @@ export interface StatusQuestion {
   generation: number
   outcome: SourceOutcome
   lastPush?: { commit: string; at: string }
+  lastWebhook?: RolloutSourceStatus['lastWebhook']
   now: string
 }
 
 const shownErrors = 50
 
 /** The next status. Equal to `before` when there is no news, so that a quiet repository costs no writes. */
-export function nextStatus({ before, generation, outcome, lastPush, now }: StatusQuestion): RolloutSourceStatus {
+export function nextStatus({
+  before,
+  generation,
+  outcome,
+  lastPush,
+  lastWebhook,
+  now,
+}: StatusQuestion): RolloutSourceStatus {
   const result = outcome.kind === 'synced' ? outcome.result : undefined
   const verdict = verdictOf(before, outcome)
   const conditions = (['Ready', 'Reconciling', 'Stalled'] as const).map((type) => {
@@ -37,10 +45,17 @@ export function nextStatus({ before, generation, outcome, lastPush, now }: Statu
     errors: result ? result.errors.slice(0, shownErrors) : before.errors,
     inventory: result ? result.inventory : before.inventory,
     lastPush: lastPush ?? before.lastPush,
+    lastWebhook: later(lastWebhook, before.lastWebhook),
     conditions,
   }
 }
 
+/** The newer of the one that arrived here and the one that another replica has written. */
+function later(mine: Hook, known: Hook): Hook {
+  return (mine?.at ?? '') > (known?.at ?? '') ? mine : known
+}
+
+type Hook = RolloutSourceStatus['lastWebhook']
 type Sync = NonNullable<RolloutSourceStatus['lastSync']>
 
 function counts(outcome: SourceOutcome, { applied, unchanged, pruned, failed }: SyncResult): Omit<Sync, 'at'> {
@@ -52,11 +67,12 @@ function sameCounts(before: Sync, now: Omit<Sync, 'at'>): boolean {
   return before.commit === now.commit && now.applied === 0 && now.pruned === 0 && before.failed === now.failed
 }
 
-type Condition = { status: 'True' | 'False'; reason: string }
+type Truth = 'True' | 'False' | 'Unknown'
+type Condition = { status: Truth; reason: string }
 type Verdict = Record<'Ready' | 'Reconciling' | 'Stalled', Condition> & { message: string }
 
 function verdictOf(before: RolloutSourceStatus, outcome: SourceOutcome): Verdict {
-  if (outcome.kind === 'suspended') return verdict('False', 'Suspended', 'Suspended: neither read nor written', 'idle')
+  if (outcome.kind === 'suspended') return suspended(before)
   if (outcome.kind === 'problem') {
     const { problem, transient } = outcome
     return verdict('False', problem.reason, said(problem), transient ? 'trying' : 'stalled')
@@ -72,6 +88,19 @@ function verdictOf(before: RolloutSourceStatus, outcome: SourceOutcome): Verdict
   }
   if (outcome.problem) return verdict('False', outcome.problem.reason, said(outcome.problem), 'stalled')
   return verdict('True', 'Synced', `In step with ${where}`, 'idle')
+}
+
+/** As with Flux, whether it was well stays as it was found last: whoever waits for it is not to wait for the end of the suspension. */
+function suspended(before: RolloutSourceStatus): Verdict {
+  const truth = (type: string, otherwise: Truth) =>
+    before.conditions?.find((condition) => condition.type === type)?.status ?? otherwise
+  const reason = 'Suspended'
+  return {
+    Ready: { status: truth('Ready', 'Unknown'), reason },
+    Reconciling: { status: 'False', reason },
+    Stalled: { status: truth('Stalled', 'False'), reason },
+    message: 'Suspended: neither read nor written',
+  }
 }
 
 function verdict(

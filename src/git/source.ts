@@ -1,21 +1,18 @@
 import { isDeepStrictEqual } from 'node:util'
 import { parseDuration } from '../api/duration.ts'
-import {
-  type RolloutSourceSpec,
-  type RolloutSourceStatus,
-  rolloutSourceSpec,
-  rolloutSourceStatus,
-} from '../api/rolloutsource.ts'
+import { type RolloutSourceSpec, type RolloutSourceStatus, rolloutSourceSpec } from '../api/rolloutsource.ts'
 import type { Problem } from '../errors.ts'
 import { delayOf } from '../kube/backoff.ts'
 import type { KubeClient } from '../kube/client.ts'
+import { textAt } from '../kube/field.ts'
 import { asKubeError } from '../kube/kube-error.ts'
-import type { KubeObject } from '../kube/object.ts'
+import { type KubeObject, keyOf } from '../kube/object.ts'
 import { resources } from '../kube/resources.ts'
 import type { Runtime } from '../runtime.ts'
-import { fieldManager, type RouteOwners } from './apply.ts'
+import type { RouteOwners } from './apply.ts'
 import type { Branches } from './branch.ts'
 import { type Credentials, credentialsOf } from './credentials.ts'
+import { createSourceRecord, plain } from './source-record.ts'
 import { type SourceRef, sourceRef } from './source-ref.ts'
 import { nextStatus, type SourceOutcome } from './source-status.ts'
 import { synchronise } from './sync.ts'
@@ -33,6 +30,9 @@ export interface SourceOptions {
   onError?: (error: unknown) => void
 }
 
+/** A webhook that arrived, as status shows it. */
+export type Hook = NonNullable<RolloutSourceStatus['lastWebhook']>
+
 /** The loop of one RolloutSource: read the branch, make the cluster what it says, say what came of it. */
 export interface SourceLoop {
   /** What the recorder needs; undefined until the Secret was read, or while the spec cannot work. */
@@ -41,8 +41,8 @@ export interface SourceLoop {
   readonly problem: Problem | undefined
   /** The object has changed; a new generation is looked at immediately. */
   update(object: KubeObject): void
-  /** Look now: a webhook says that there is news. */
-  poke(): void
+  /** Look now, as there may be news: at most one look in a second, and one more for all that was said meanwhile. */
+  poke(hook?: Hook): void
   /** Our own push, for status. */
   pushed(commit: string, at: number): void
   stop(): Promise<void>
@@ -51,10 +51,15 @@ export interface SourceLoop {
 /** Every so many intervals an unchanged commit is applied again, against drift. */
 const driftIntervals = 10
 const retry = { initialMs: 1_000, maxMs: 60_000 }
+/** Between the beginnings of two looks that webhooks ask for, ms. */
+const POKE_EVERY_MS = 1_000
+/** A change of this annotation has the source looked at, whatever its value. */
+const LOOK_ANNOTATION = 'sluice.dev/look'
 
 export function runSource(options: SourceOptions, first: KubeObject): SourceLoop {
   const { client, branches, runtime, onReady, onError, mayWrite = () => true } = options
   const stopping = new AbortController()
+  const record = createSourceRecord(client, first)
   let object = first
   let ref: SourceRef | undefined
   let problem: Problem | undefined
@@ -62,7 +67,9 @@ export function runSource(options: SourceOptions, first: KubeObject): SourceLoop
   let done: { tip: string; generation: number; looks: number; retry: boolean } | undefined
   let failures = 0
   let lastPush: { commit: string; at: string } | undefined
-  let status: RolloutSourceStatus = rolloutSourceStatus.safeParse(first.status ?? {}).data ?? {}
+  let lastWebhook: Hook | undefined
+  let poked = false
+  let lookedAt = Number.NEGATIVE_INFINITY
 
   async function look(): Promise<{ waitMs: number }> {
     const current = object
@@ -73,7 +80,7 @@ export function runSource(options: SourceOptions, first: KubeObject): SourceLoop
       const field = ['spec', ...(issue?.path ?? [])].join('.')
       ref = undefined
       problem = { reason: 'InvalidSpec', message: `${field} ${issue?.message ?? 'is wrong'}`, field }
-      await report(current, generation, { kind: 'problem', problem, transient: false })
+      await report(generation, { kind: 'problem', problem, transient: false })
       return { waitMs: retry.maxMs }
     }
     const spec = parsed.data
@@ -85,12 +92,12 @@ export function runSource(options: SourceOptions, first: KubeObject): SourceLoop
         message: `RolloutSource ${current.metadata.name} is suspended`,
         field: 'spec.suspend',
       }
-      await report(current, generation, { kind: 'suspended' })
+      await report(generation, { kind: 'suspended' })
       return { waitMs: intervalMs }
     }
     const outcome = await outcomeOf(current, spec, generation)
     if (stopping.signal.aborted) return { waitMs: 0 }
-    await report(current, generation, outcome)
+    await report(generation, outcome)
     const again =
       outcome.kind === 'problem'
         ? outcome.transient
@@ -122,7 +129,7 @@ export function runSource(options: SourceOptions, first: KubeObject): SourceLoop
       if (done) done.looks += 1
       return synced
     }
-    const inventory = status.inventory ?? []
+    const inventory = record.status.inventory ?? []
     const { owners } = options
     const result = await synchronise({ client, branch, tip, source, spec, inventory, owners, mayWrite })
     if (result.missing) return { kind: 'problem', problem: pathMissing(source), transient: true }
@@ -150,24 +157,20 @@ export function runSource(options: SourceOptions, first: KubeObject): SourceLoop
     return { ok: false, problem: { reason: 'GitAuth', message, field: 'spec.secretRef' } }
   }
 
-  async function report(current: KubeObject, generation: number, outcome: SourceOutcome): Promise<void> {
+  async function report(generation: number, outcome: SourceOutcome): Promise<void> {
     const now = new Date(runtime.now()).toISOString()
-    const next = nextStatus({ before: status, generation, outcome, lastPush, now })
-    if (isDeepStrictEqual(plain(next), plain(status)) || !mayWrite()) return
-    const { namespace, name } = current.metadata
-    const body = { status: withNulls(next) }
-    await client.patch(
-      resources.rolloutSources,
-      { namespace, name },
-      { type: 'merge', body },
-      { subresource: 'status', fieldManager },
-    )
-    status = next
+    const next = nextStatus({ before: record.status, generation, outcome, lastPush, lastWebhook, now })
+    if (isDeepStrictEqual(plain(next), plain(record.status)) || !mayWrite()) return
+    if (await record.write(next)) return
+    done = undefined
+    throw new Error(`somebody else has written the status of RolloutSource ${keyOf(object)}; it is looked at again`)
   }
 
   async function run(): Promise<void> {
     while (!stopping.signal.aborted) {
       wake = new AbortController()
+      poked = false
+      lookedAt = runtime.monotonic()
       let waitMs = retry.initialMs
       try {
         waitMs = (await look()).waitMs
@@ -177,9 +180,16 @@ export function runSource(options: SourceOptions, first: KubeObject): SourceLoop
         waitMs = delayOf(retry, failures - 1, runtime.random)
         if (!asKubeError(error)?.isNotFound) onError?.(error)
       }
-      const either = AbortSignal.any([stopping.signal, wake.signal])
-      await runtime.sleep(waitMs, either).catch(() => undefined)
+      await runtime.sleep(waitMs, AbortSignal.any([stopping.signal, wake.signal])).catch(() => undefined)
+      const early = lookedAt + POKE_EVERY_MS - runtime.monotonic()
+      if (poked && early > 0) await runtime.sleep(early, stopping.signal).catch(() => undefined)
     }
+  }
+
+  function poke(hook?: Hook): void {
+    if (hook) lastWebhook = hook
+    poked = true
+    wake.abort()
   }
 
   const running = run()
@@ -191,12 +201,16 @@ export function runSource(options: SourceOptions, first: KubeObject): SourceLoop
       return problem
     },
     update(next) {
-      const changed =
-        next.metadata.generation !== object.metadata.generation || next.metadata.uid !== object.metadata.uid
+      const before = object
+      const { metadata } = before
       object = next
+      record.seen(next)
+      const changed = next.metadata.generation !== metadata.generation || next.metadata.uid !== metadata.uid
       if (changed) wake.abort()
+      else if (annotationOf(next) !== annotationOf(before)) poke()
+      else if ((hookOf(next) ?? '') > (hookOf(before) ?? '') && hookOf(next) !== lastWebhook?.at) poke()
     },
-    poke: () => wake.abort(),
+    poke,
     pushed(commit, at) {
       lastPush = { commit, at: new Date(at).toISOString() }
       wake.abort()
@@ -206,6 +220,15 @@ export function runSource(options: SourceOptions, first: KubeObject): SourceLoop
       await running
     },
   }
+}
+
+function annotationOf(object: KubeObject): string | undefined {
+  return object.metadata.annotations?.[LOOK_ANNOTATION]
+}
+
+/** When a webhook was last told of in the status: by another replica, if not by us. */
+function hookOf(object: KubeObject): string | undefined {
+  return textAt(object, 'status', 'lastWebhook', 'at')
 }
 
 function notYet(spec: RolloutSourceSpec): Problem | undefined {
@@ -221,13 +244,4 @@ function notYet(spec: RolloutSourceSpec): Problem | undefined {
 function pathMissing(source: SourceRef): Problem {
   const message = `the branch ${source.branch} has no files under ${source.path}`
   return { reason: 'GitPathMissing', message, field: 'spec.path' }
-}
-
-function plain(value: unknown): unknown {
-  return JSON.parse(JSON.stringify(value))
-}
-
-/** A merge patch keeps what it does not name: fields that are gone must be null. */
-function withNulls(status: RolloutSourceStatus): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(status).map(([key, value]) => [key, value ?? null]))
 }

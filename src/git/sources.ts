@@ -1,6 +1,6 @@
 import type { Problem } from '../errors.ts'
 import { type KubeObject, keyOf } from '../kube/object.ts'
-import { runSource, type SourceLoop, type SourceOptions } from './source.ts'
+import { type Hook, runSource, type SourceLoop, type SourceOptions } from './source.ts'
 import type { SourceRef } from './source-ref.ts'
 
 export type SourceLookup =
@@ -17,8 +17,8 @@ export interface Sources {
   remove(key: string): void
   /** What the recorder needs to commit for a Rollout that names this source. */
   lookup(key: string): SourceLookup
-  /** Looks at once at every source of this repository (its URL in whatever spelling), or at the one with this key. */
-  poke(matches: (source: SourceRef) => boolean): void
+  /** Looks at once, as `namespace/name` may have news; `hook`: who said so, for its status. */
+  poke(key: string, hook?: Hook): void
   /** Tells a source's status about our own push. */
   pushed(source: SourceRef, commit: string, at: number): void
   /** Ends all of them. What is set from then on is not followed: objects change while the rest of the controller ends. */
@@ -51,9 +51,7 @@ export function createSources(options: SourceOptions): Sources {
       if (loop.ref) return { state: 'ready', source: loop.ref }
       return loop.problem ? { state: 'problem', problem: loop.problem } : { state: 'unknown' }
     },
-    poke(matches) {
-      for (const loop of loops.values()) if (loop.ref && matches(loop.ref)) loop.poke()
-    },
+    poke: (key, hook) => loops.get(key)?.poke(hook),
     pushed: (source, commit, at) => loops.get(`${source.namespace}/${source.name}`)?.pushed(commit, at),
     async stop() {
       stopped = true

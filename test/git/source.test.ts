@@ -79,7 +79,7 @@ async function run(url: string, spec: Record<string, unknown>, through: KubeClie
   const sources = createSources({ client: through, branches, runtime: systemRuntime, owners: () => undefined })
   onTestFinished(() => sources.stop())
   sources.set(created)
-  const poke = () => sources.poke(() => true)
+  const poke = () => sources.poke(`${created.metadata.namespace}/config`)
   return {
     sources,
     branches,
