@@ -24,6 +24,7 @@ import { clusterNameOf } from './cluster-name.ts'
 import { createConfigs } from './configs.ts'
 import type { Context } from './context.ts'
 import { createAnalysisFeed } from './feed.ts'
+import { gitHooks } from './git-hooks.ts'
 import { createHandwork } from './handwork.ts'
 import { giveBackMemory } from './memory.ts'
 import { createChannels } from './people.ts'
@@ -31,6 +32,7 @@ import { prometheusFinder } from './prometheus.ts'
 import { reconcile } from './reconcile.ts'
 import { createRecorder } from './record.ts'
 import { findRival } from './rivals.ts'
+import { createNamedSecrets } from './secrets.ts'
 import { createSources } from './sources.ts'
 import { createTriggers } from './triggers.ts'
 
@@ -76,6 +78,7 @@ export async function startController(config: ControllerConfig, parts: Controlle
       worked: (ms) => metrics.reconciled(ms),
     },
   })
+  const secrets = createNamedSecrets(client, runtime)
   const stopped = new AbortController()
   const triggers = createTriggers((namespace) => caches.of('rollouts').byIndex('namespace', namespace))
   const caches = createCaches({ client, runtime, log, namespaces: config.namespaces, onChange })
@@ -236,6 +239,17 @@ export async function startController(config: ControllerConfig, parts: Controlle
       leadership: () => (context.isLeader() ? 'leader' : 'standby'),
     }),
     ...(channels.slack ? { slack: channels.slack } : {}),
+    webhooks: [
+      gitHooks({
+        client,
+        source: (key) => caches.of('rolloutSources').get(key),
+        secrets,
+        isLeader: () => context.isLeader(),
+        poke: (key, hook) => sources.poke(key, hook),
+        runtime,
+        log,
+      }),
+    ],
   })
   /** Asks until the API server answers: a blip at the start must not leave a controller that never acts. */
   async function nameCluster(): Promise<string> {

@@ -4,6 +4,7 @@ import type { RolloutSpec } from '../api/rollout.ts'
 import type { PendingCommit, RolloutStatus } from '../api/status.ts'
 import { createBranches } from '../git/branch.ts'
 import { createGitRecorder, type GitRecorder } from '../git/record.ts'
+import type { Hook } from '../git/source.ts'
 import { createSources as createGitSources, type Sources as GitSources } from '../git/sources.ts'
 import type { KubeClient } from '../kube/client.ts'
 import { listAt, textAt } from '../kube/field.ts'
@@ -21,6 +22,8 @@ export interface Sources extends GitPort {
   start(cluster: string): void
   /** A RolloutSource was added, changed or removed. */
   changed(key: string, object: KubeObject | undefined): void
+  /** A forge tells of news for this RolloutSource. */
+  poke(key: string, hook: Hook): void
   /** A Rollout is gone. */
   forget(key: string): void
   stop(): Promise<void>
@@ -105,6 +108,7 @@ export function createSources(options: SourcesOptions): Sources {
       else running?.sources.remove(key)
       for (const rollout of rolloutsOf(key)) onChange(rollout)
     },
+    poke: (key, hook) => running?.sources.poke(key, hook),
     forget: (key) => running?.recorder.forget(key),
     start(cluster) {
       if (running) return
