@@ -1,3 +1,4 @@
+import { verbsNow } from '../../api/verbs.ts'
 import { phasePaint } from '../paint.ts'
 import { pad } from '../width.ts'
 import { evidence } from './evidence.ts'
@@ -64,22 +65,7 @@ function notes({ rollout: { status, spec, object, outdated } }: PageInput): stri
 
 /** What a person can do about it now. */
 function next({ rollout: { status, spec }, colours, width, command }: PageInput): Section | undefined {
-  const verbs = ((): string[] => {
-    switch (status.phase) {
-      case 'Progressing':
-        return [...(status.step?.index && !status.step.waived ? ['promote'] : []), 'pause', 'abort']
-      case 'AwaitingApproval':
-        return ['abort']
-      case 'Promoting':
-        return ['abort']
-      case 'Paused':
-        return ['resume', 'abort']
-      case 'RolledBack':
-        return status.knownBad?.length ? ['retry'] : []
-      default:
-        return []
-    }
-  })()
-  if (verbs.length === 0 || spec?.suspend || (!status.canary && status.phase !== 'RolledBack')) return undefined
+  const verbs = verbsNow(status, spec)
+  if (verbs.length === 0) return undefined
   return { label: 'Do', lines: verbs.flatMap((verb) => shellLines(command(verb), width, colours.faint)) }
 }
