@@ -4,7 +4,7 @@ import { stringify as toYaml } from 'yaml'
 import { type Runtime, systemRuntime } from '../../runtime.ts'
 import { type Admission, createAdmission } from './admission.ts'
 import { adminToken, adminUser, anonymousUser, type Tokens } from './authentication.ts'
-import { alwaysAllow, rbacAuthorizer } from './authorization.ts'
+import { type Authorizer, alwaysAllow, rbacAuthorizer } from './authorization.ts'
 import { builtinTypes } from './builtin/types.ts'
 import { runCrdController } from './crd-controller.ts'
 import { gatewayApiCrds } from './crds/gateway-api.ts'
@@ -82,7 +82,17 @@ export async function startApiServer(options: ApiServerOptions = {}): Promise<Ap
   const storage = createStorage({ store, registry, pipeline })
   const watches = createWatches(options.bookmarkIntervalMs ?? 30_000)
   const faults = createFaults(runtime.random, () => watches.open)
-  const stopControllers = runControllers({ store, registry, admission, storage, pipeline, runtime, options })
+  const authorizer = options.rbac ? rbacAuthorizer(store) : alwaysAllow
+  const stopControllers = runControllers({
+    store,
+    registry,
+    admission,
+    authorizer,
+    storage,
+    pipeline,
+    runtime,
+    options,
+  })
 
   const listeners = new Set<(record: RequestRecord) => void>()
   const parts = {
@@ -92,7 +102,7 @@ export async function startApiServer(options: ApiServerOptions = {}): Promise<Ap
     encoder: createEncoder(),
     faults,
     watches,
-    authorizer: options.rbac ? rbacAuthorizer(store) : alwaysAllow,
+    authorizer,
     tokens,
     anonymous: options.anonymous ?? (options.rbac ? anonymousUser : adminUser),
     runtime,
@@ -147,18 +157,20 @@ interface ControllerParts {
   store: ObjectStore
   registry: Registry
   admission: Admission
+  authorizer: Authorizer
   storage: Storage
   pipeline: ReturnType<typeof createPipeline>
   runtime: Runtime
   options: ApiServerOptions
 }
 
-function runControllers({ store, registry, storage, pipeline, admission, runtime, options }: ControllerParts) {
+function runControllers(parts: ControllerParts) {
+  const { store, registry, storage, pipeline, admission, authorizer, runtime, options } = parts
   const stops = [
     runCrdController(store, registry, runtime),
     runNamespaceController({ store, registry, pipeline, admission, storage, runtime }),
     runGarbageCollector({ store, registry, pipeline }),
-    runPolicies(admission, store, registry),
+    runPolicies(admission, store, registry, authorizer),
   ]
   for (const name of ['default', 'kube-system', 'kube-public', 'kube-node-lease']) {
     const metadata = { name }

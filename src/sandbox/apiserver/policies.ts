@@ -1,6 +1,7 @@
 import type { KubeObject } from '../../kube/object.ts'
 import type { Admission, AdmissionRequest } from './admission.ts'
 import { mergeConfig } from './apply-patch.ts'
+import type { Authorizer } from './authorization.ts'
 import { firstLine, fromCel, type Program } from './cel.ts'
 import { at, equal, isObject, type Json, objects, stringAt } from './json.ts'
 import { jsonPatch } from './json-patch.ts'
@@ -39,7 +40,12 @@ const reasonCodes: Record<string, number> = {
  * Evaluates the stored ValidatingAdmissionPolicies and MutatingAdmissionPolicies on every write.
  * https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/
  */
-export function runPolicies(admission: Admission, store: ObjectStore, registry: Registry): () => void {
+export function runPolicies(
+  admission: Admission,
+  store: ObjectStore,
+  registry: Registry,
+  authorizer: Authorizer,
+): () => void {
   const env = policyEnvironment()
   const compiled = new Map<string, Program>()
 
@@ -98,7 +104,7 @@ export function runPolicies(admission: Admission, store: ObjectStore, registry: 
     const namespace = request.namespace
       ? store.get({ group: '', plural: 'namespaces' }, { name: request.namespace })
       : undefined
-    return policyVariables({ request, namespace, params: each.params }, each.policy, program)
+    return policyVariables({ request, namespace, params: each.params, authorizer }, each.policy, program)
   }
 
   /** False when a match condition says no; a condition that fails to evaluate is the failure policy's business. */

@@ -1,15 +1,18 @@
 import type { Environment } from '@marcbachmann/cel-js'
 import type { KubeObject } from '../../kube/object.ts'
 import type { AdmissionRequest } from './admission.ts'
+import type { Authorizer } from './authorization.ts'
 import { celEnvironment, compile, type Program, toCel } from './cel.ts'
 import { fieldSchema, shapeOf } from './field-shape.ts'
 import { type Json, objects, stringAt } from './json.ts'
+import { authorizerValue, registerAuthorizer } from './policy-authorizer.ts'
 import { inVersion } from './request-context.ts'
 import type { Schema } from './schema.ts'
 
 /** The variables admission expressions see. */
 export function policyEnvironment(): Environment {
   const env = celEnvironment(['object', 'oldObject', 'request', 'namespaceObject', 'params', 'variables'])
+  registerAuthorizer(env)
   env.registerFunction('jsonpatchEscapeKey(string): string', (key: string) =>
     key.replaceAll('~', '~0').replaceAll('/', '~1'),
   )
@@ -53,6 +56,7 @@ export interface PolicyScope {
   request: AdmissionRequest
   namespace: KubeObject | undefined
   params: KubeObject | undefined
+  authorizer: Authorizer
 }
 
 /** The values of the variables for one request; those a policy defines are computed at first use. */
@@ -61,7 +65,7 @@ export function policyVariables(
   policy: KubeObject,
   programs: (expression: string) => Program,
 ): Json {
-  const { request, namespace, params } = scope
+  const { request, namespace, params, authorizer } = scope
   const shown = (object: KubeObject | undefined) => object && toCel(inVersion(request.type, object, request.version))
   const variables: Json = {}
   const scoped: Json = {
@@ -70,6 +74,13 @@ export function policyVariables(
     request: requestValue(request),
     namespaceObject: namespace ? toCel(namespace) : null,
     params: params ? toCel(params) : null,
+    authorizer: authorizerValue(authorizer, request.user, {
+      group: request.type.group,
+      resource: request.type.plural,
+      ...(request.subresource ? { subresource: request.subresource } : {}),
+      ...(request.namespace ? { namespace: request.namespace } : {}),
+      name: request.name,
+    }),
     variables,
   }
   for (const variable of objects((policy.spec as Json | undefined)?.variables)) {
@@ -92,17 +103,23 @@ function requestValue(request: AdmissionRequest): Json {
   const { type, version, user } = request
   const kind = { group: type.group, version, kind: type.kind }
   const resource = { group: type.group, version, resource: type.plural }
+  const { subresource, name, namespace } = request
+  // As upstream, what is empty is left out: an expression that reads it without asking for it fails.
   return {
     kind,
     resource,
-    subResource: request.subresource ?? '',
+    ...(subresource ? { subResource: subresource, requestSubResource: subresource } : {}),
     requestKind: kind,
     requestResource: resource,
-    requestSubResource: request.subresource ?? '',
-    name: request.name,
-    namespace: request.namespace ?? '',
+    ...(name ? { name } : {}),
+    ...(namespace ? { namespace } : {}),
     operation: request.operation,
-    userInfo: { username: user.username, groups: user.groups, uid: user.uid ?? '', extra: user.extra ?? {} },
+    userInfo: {
+      username: user.username,
+      ...(user.groups.length > 0 ? { groups: user.groups } : {}),
+      ...(user.uid ? { uid: user.uid } : {}),
+      ...(user.extra ? { extra: user.extra } : {}),
+    },
     dryRun: request.dryRun,
     options: {},
   }
