@@ -53,6 +53,11 @@ export const errors = {
   GitConflict: { fix: 'Put the weight back, or resume to go on from it: sluice resume.' },
   GitRefusedEdit: { fix: 'Write the named field as a plain scalar in one place, so that it can be edited exactly.' },
   GitOtherCluster: { fix: 'Give each cluster a path of its own, or start once with --take-over after a rebuild.' },
+  ForgeUnreachable: { fix: 'Check spec.write.pullRequest.apiUrl, the network and the forge; Sluice keeps trying.' },
+  ForgeAuth: {
+    fix: 'Check the token of spec.write.pullRequest.secretRef: its rights and when it expires; docs/pull-requests.md lists them.',
+  },
+  ForgeRefused: { fix: 'The message of the forge says why; docs/pull-requests.md has the settings that are needed.' },
   PullRequestDeclined: { fix: 'Merge it after all, or leave Git as it is; the next outcome is proposed anew.' },
   ManifestInvalid: { fix: 'Correct the named line; everything else in the repository is applied.' },
   ManifestRefused: { fix: 'The API server’s message says what is wrong with the object.' },

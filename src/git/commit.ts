@@ -3,6 +3,8 @@ export interface Commit {
   sha: string
   parents: string[]
   author: { name: string; email: string }
+  /** Who made this very commit: somebody else than the author after an amendment or a rebase. */
+  committer: { name: string; email: string }
   /** Author and committer time, epoch ms. */
   authoredAt: number
   committedAt: number
@@ -11,20 +13,21 @@ export interface Commit {
 }
 
 /** For `git log -z`: fields that cannot contain NUL, separated by it. */
-export const logFormat = '--format=%H%x00%P%x00%an%x00%ae%x00%at%x00%ct%x00%B'
+export const logFormat = '--format=%H%x00%P%x00%an%x00%ae%x00%cn%x00%ce%x00%at%x00%ct%x00%B'
 
-const fieldCount = 7
+const fieldCount = 9
 
 /** Reads what `git log -z` prints in `logFormat`. */
 export function parseLog(output: string): Commit[] {
   const fields = output.split('\0')
   const commits: Commit[] = []
   for (let i = 0; i + fieldCount <= fields.length; i += fieldCount) {
-    const [sha, parents, name, email, authored, committed, message] = fields.slice(i, i + fieldCount)
+    const [sha, parents, name, email, byName, byEmail, authored, committed, message] = fields.slice(i, i + fieldCount)
     commits.push({
       sha: sha!.trim(),
       parents: parents!.split(' ').filter((parent) => parent !== ''),
       author: { name: name!, email: email! },
+      committer: { name: byName!, email: byEmail! },
       authoredAt: Number(authored) * 1000,
       committedAt: Number(committed) * 1000,
       message: message!,

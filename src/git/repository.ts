@@ -13,12 +13,13 @@ import { signCommits } from './signature.ts'
 export { RepositoryDamaged }
 
 export type FetchResult = { ok: true; tip: string } | { ok: false; problem: Problem; transient: boolean }
+export type HeadsResult = { ok: true; heads: Map<string, string> } | { ok: false; problem: Problem; transient: boolean }
 export type PushResult = { ok: true } | { ok: false; failure: GitFailure }
 
 /**
  * A bare clone of one remote: its newest commits, their folders, and of the files those that were asked for, where the remote can
  * leave files out. It is private to this process and can be deleted at any time: whatever is damaged or locked by a process that died
- * is repaired or cloned anew. Nothing is ever forced upon the remote.
+ * is repaired or cloned anew. Nothing is ever forced upon a branch that others share.
  *
  * Files that are not here are brought with the credentials of the last exchange that worked; reading throws SluiceError when that fails.
  */
@@ -46,6 +47,18 @@ export interface Repository {
   commit(parent: string, drafts: Draft[], signingKey?: string): Promise<string[]>
   /** Moves the remote's branch to `sha`; refused by the remote unless that is a fast-forward. */
   push(sha: string, branch: string, credentials?: Credentials): Promise<PushResult>
+  /** The remote's branches whose names begin with `prefix`, and where they stand. */
+  heads(prefix: string, credentials?: Credentials): Promise<HeadsResult>
+  /**
+   * Makes a branch of our own point to `sha`, or removes it without one: only if it still stands at `expected`, or does not exist when
+   * that is undefined; otherwise the failure is a lost race. For the branches of pull requests, which may be built anew.
+   */
+  replace(
+    branch: string,
+    expected: string | undefined,
+    sha: string | undefined,
+    credentials?: Credentials,
+  ): Promise<PushResult>
 }
 
 export interface RepositoryOptions extends CloneOptions {
@@ -189,6 +202,27 @@ export function openRepository(options: RepositoryOptions): Repository {
       alone(async () => {
         const args = ['push', '--porcelain', '--no-verify', '--no-signed', '--recurse-submodules=no']
         const result = await clone.exchange([...args, remoteName, `${sha}:refs/heads/${branch}`], credentials, {
+          branch,
+        })
+        return result.ok ? { ok: true } : result
+      }),
+
+    heads: (prefix, credentials) =>
+      alone(async () => {
+        const listed = await clone.exchange(['ls-remote', '--refs', remoteName, `refs/heads/${prefix}*`], credentials)
+        if (!listed.ok) return { ok: false, ...problemOf(listed.failure, url) }
+        const lines = listed.answer.stdout.toString('utf8').split('\n')
+        const found = lines
+          .map((line) => /^([0-9a-f]{40,64})\trefs\/heads\/(.+)$/.exec(line))
+          .filter((match) => match !== null)
+        return { ok: true, heads: new Map(found.map(([, sha, name]) => [name!, sha!])) }
+      }),
+
+    replace: (branch, expected, sha, credentials) =>
+      alone(async () => {
+        const lease = `--force-with-lease=refs/heads/${branch}:${expected ?? ''}`
+        const args = ['push', '--porcelain', '--no-verify', '--no-signed', '--recurse-submodules=no', lease]
+        const result = await clone.exchange([...args, remoteName, `${sha ?? ''}:refs/heads/${branch}`], credentials, {
           branch,
         })
         return result.ok ? { ok: true } : result

@@ -16,6 +16,8 @@ export interface SourceRef {
   credentials?: Credentials
   /** SSH private key that signs commits; set when `write.signingKeyRef` is. */
   signingKey?: string
+  /** What opens pull requests, from the Secret of `write.pullRequest.secretRef`; without it the password does. */
+  forgeToken?: string
 }
 
 export function sourceRef(
@@ -23,6 +25,7 @@ export function sourceRef(
   spec: RolloutSourceSpec,
   credentials?: Credentials,
   signingKey?: string,
+  forgeToken?: string,
 ): SourceRef {
   const { url, branch, apply, write, allowedNamespaces } = spec
   const path = spec.path
@@ -40,6 +43,7 @@ export function sourceRef(
     allowedNamespaces,
     credentials,
     ...(signingKey === undefined ? {} : { signingKey }),
+    ...(forgeToken === undefined ? {} : { forgeToken }),
   }
 }
 

@@ -11,6 +11,7 @@ const commit = (message: string, sha = 'a') => ({
   author: { name: 'Dana', email: 'dana@example.com' },
   authoredAt: 1,
   committedAt: 2,
+  committer: { name: 'Sluice', email: 'sluice@sluice.dev' },
   message,
 })
 
