@@ -23,6 +23,7 @@ const copies: Record<string, string> = {
       .map((name) => [`policies/${name}`, `deploy/policies/${name}`]),
   ),
   'rbac.yaml': 'deploy/base/rbac.yaml',
+  'people.yaml': 'deploy/base/people.yaml',
   'secret-reader.yaml': 'deploy/base/secret-reader.yaml',
 }
 
