@@ -1,7 +1,7 @@
 import type { SlackApi, SlackUser } from '../notify/slack-api.ts'
 import type { Runtime } from '../runtime.ts'
 import { emailOf, type Speaker, slackGroupsIn } from './person.ts'
-import type { SlackClick } from './slack-click.ts'
+import type { SlackAct } from './slack-click.ts'
 
 /** What Slack vouches for about the person who clicked. */
 export type Vouching =
@@ -14,7 +14,7 @@ export type Vouching =
 
 export interface SlackPeople {
   /** Identifies a person. Fails closed: whoever cannot be looked up may not decide. `allowed` says which groups matter. */
-  vouch(click: Pick<SlackClick, 'user' | 'teamId'>, allowed: readonly string[]): Promise<Vouching>
+  vouch(click: Pick<SlackAct, 'user' | 'teamId'>, allowed: readonly string[]): Promise<Vouching>
 }
 
 export interface SlackPeopleConfig {

@@ -19,3 +19,27 @@ export function fitSection(text: string, limit = sectionLimit): string {
   if (text.length <= limit) return text
   return `${text.slice(0, limit - 1).replace(/&[a-z]{0,3}$|<[^>]*$/, '')}…`
 }
+
+/** A link that is shown as `text`; undefined for an address that is not http or https. */
+export function slackLink(address: string, text: string): string | undefined {
+  const url = URL.canParse(address) ? new URL(address) : undefined
+  if (url?.protocol !== 'https:' && url?.protocol !== 'http:') return undefined
+  const marks: Record<string, string> = { '&': '&amp;', '<': '%3C', '>': '%3E', '|': '%7C' }
+  const href = url.href.replace(/[&<>|]/g, (mark) => marks[mark] ?? '')
+  return `<${href}|${escapeSlack(text)}>`
+}
+
+/** A moment (epoch ms) in the time zone of whoever reads; `otherwise` where it is none. */
+export function slackTime(ms: number, otherwise = 'unknown'): string {
+  if (!Number.isFinite(ms) || Math.abs(ms) > 8_640_000_000_000_000) return escapeSlack(otherwise)
+  const fallback = new Date(ms).toISOString()
+  return `<!date^${Math.floor(ms / 1000)}^{date_short_pretty} {time}|${fallback}>`
+}
+
+/**
+ * A text object of Block Kit, cut where it is too long. `verbatim`: Slack must not look for names and channels in it (`@here` in the
+ * subject of a commit); what is marked up by us still works.
+ */
+export function mrkdwn(escaped: string, limit?: number) {
+  return { type: 'mrkdwn' as const, text: fitSection(escaped, limit), verbatim: true }
+}

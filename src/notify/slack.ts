@@ -3,7 +3,7 @@ import type { Runtime } from '../runtime.ts'
 import { createDelivery, type DeliveryConfig } from './delivery.ts'
 import type { Notification } from './notifier.ts'
 import type { SlackApi, SlackMessage } from './slack-api.ts'
-import { escapeSlack, fitSection } from './slack-text.ts'
+import { escapeSlack, fitSection, mrkdwn } from './slack-text.ts'
 import { createSlackThreads, type SlackThreads } from './slack-threads.ts'
 
 /** Tells Slack channels, each of what it is to be told. */
@@ -70,20 +70,13 @@ export function slackNotifier({ api, runtime, log, ...rest }: SlackNotifierConfi
 
 /** A notification as a message: one line, and the details in small print. */
 export function renderNotification({ rollout, topic, message, details }: Notification): SlackMessage {
-  const line = fitSection(`${marks[topic]} *${escapeSlack(rollout)}* ${escapeSlack(message)}`)
+  const line = `${marks[topic]} *${escapeSlack(rollout)}* ${escapeSlack(message)}`
   const facts = Object.entries(details).map(([name, value]) => `${escapeSlack(name)}: ${escapeSlack(String(value))}`)
   return {
     text: fitSection(`${escapeSlack(rollout)}: ${escapeSlack(message)}`),
     blocks: [
-      { type: 'section', text: { type: 'mrkdwn', text: line } },
-      ...(facts.length === 0
-        ? []
-        : [
-            {
-              type: 'context' as const,
-              elements: [{ type: 'mrkdwn' as const, text: fitSection(facts.join('  ·  ')) }],
-            },
-          ]),
+      { type: 'section', text: mrkdwn(line) },
+      ...(facts.length === 0 ? [] : [{ type: 'context' as const, elements: [mrkdwn(facts.join('  ·  '))] }]),
     ],
   }
 }

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import { answerInTime } from '../approval/slack-answer.ts'
 import type { SlackInteractions } from '../approval/slack-interactions.ts'
 import { createReplayGuard, type ReplayGuard, verifySlackRequest } from '../approval/slack-signature.ts'
 import type { Runtime } from '../runtime.ts'
@@ -27,8 +28,8 @@ const refusals = {
 } as const
 
 /**
- * POST /slack/interactions: clicks on the buttons of approval messages. Lets in what Slack signed, lately, and once.
- * Every refusal is logged and moves nothing. What becomes of a click is told in the message, not in the answer.
+ * POST /slack/interactions: clicks on the buttons of approval messages, and dialogs that are sent. Lets in what Slack signed, lately,
+ * and once. Every refusal is logged and moves nothing. What becomes of a click is told in the message; the answer is for dialogs only.
  */
 export function slackEndpoint(config: SlackEndpointConfig): SlackEndpoint {
   const { secrets, interactions, runtime, log, guard = createReplayGuard(), answerWithinMs = 2_500 } = config
@@ -37,13 +38,6 @@ export function slackEndpoint(config: SlackEndpointConfig): SlackEndpoint {
   function refuse(status: EndpointAnswer['status'], why: string): EndpointAnswer {
     log.warn({ why, status }, 'slack request refused')
     return { status, json: { error: why } }
-  }
-
-  async function within(work: Promise<unknown>): Promise<void> {
-    const done = new AbortController()
-    const deadline = runtime.sleep(answerWithinMs, done.signal).catch(() => undefined)
-    await Promise.race([work, deadline])
-    done.abort()
   }
 
   return {
@@ -57,11 +51,11 @@ export function slackEndpoint(config: SlackEndpointConfig): SlackEndpoint {
       const text = new URLSearchParams(body.toString('utf8')).get('payload')
       const payload = parseJson(text)
       if (payload === undefined) return refuse(400, 'the body has no JSON in its field payload')
-      const work = interactions.handle(payload)
+      const { answer, work } = answerInTime(interactions, payload, runtime, answerWithinMs)
       working.add(work)
       void work.finally(() => working.delete(work)).catch(() => undefined)
-      await within(work)
-      return { status: 200 }
+      const json = await answer
+      return json === undefined ? { status: 200 } : { status: 200, json }
     },
 
     async settled() {
