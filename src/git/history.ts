@@ -1,6 +1,14 @@
 import { authorOf, type Commit } from './commit.ts'
-import { opTrailer, parseWeights, rolloutTrailer, type WrittenWeights, weightsTrailer } from './message.ts'
-import { parseTrailers, trailer } from './trailers.ts'
+import {
+  afterTrailer,
+  kindTrailer,
+  opTrailer,
+  parseWeights,
+  rolloutTrailer,
+  type WrittenWeights,
+  weightsTrailer,
+} from './message.ts'
+import { parseTrailers, type Trailers, trailer } from './trailers.ts'
 
 /** One operation of a Rollout, told by the commit that records it. */
 export interface Operation {
@@ -13,39 +21,70 @@ export interface Operation {
   /** `namespace/name` */
   rollout: string
   op: string
+  /** `step`, `rollback`, `abort`, `promote`, `retry`, `restore`, `adopt` or `delete`; undefined where the commit does not say. */
+  kind?: string
+  /** The operation that the branch held before this one, or `none`. */
+  after?: string
   revision?: string
   from?: string
   step?: string
   verdict?: string
   /** What it wrote into the route, when it was about weights. */
   weights?: WrittenWeights
+  /** The canary's percentage before it. */
+  before?: number
   evidence: string[]
   approvedBy: string[]
   requestedBy: string[]
+  /** Who opened a gate in an emergency, and why. */
+  override: string[]
 }
 
-/** What a commit says about a Rollout; undefined for everybody else's commits. */
+/**
+ * What a commit says about Rollouts, oldest first: nothing for everybody else's commits, one operation for ours, and all of them where a
+ * forge has squashed several into one, each with a paragraph of trailers of its own.
+ */
+export function operationsOf(commit: Commit): Operation[] {
+  if (!commit.message.includes(`${opTrailer}:`)) return []
+  const [subject = '', ...paragraphs] = commit.message.replace(/\r\n/g, '\n').split(/\n(?:[ \t]*\n)+/)
+  const operations = paragraphs.flatMap((paragraph): Operation[] => {
+    const trailers = parseTrailers(`of\n\n${paragraph}`)
+    const found = operationIn(trailers, commit, subject.split('\n')[0]!)
+    return found ? [found] : []
+  })
+  return operations.filter(({ op }, i) => operations.findIndex((other) => other.op === op) === i)
+}
+
+/** The newest of them; undefined for everybody else's commits. */
 export function operationOf(commit: Commit): Operation | undefined {
-  const trailers = parseTrailers(commit.message)
+  return operationsOf(commit).at(-1)
+}
+
+function operationIn(trailers: Trailers, commit: Commit, subject: string): Operation | undefined {
   const rollout = trailer(trailers, rolloutTrailer)
   const op = trailer(trailers, opTrailer)
   if (rollout === undefined || op === undefined) return undefined
+  const before = /^([0-9]+(?:\.[0-9]+)?)% → [0-9.]+%$/.exec(trailer(trailers, 'Weight') ?? '')
   return {
     commit: commit.sha,
     decidedAt: commit.authoredAt,
     committedAt: commit.committedAt,
     author: authorOf(commit),
-    subject: commit.message.split('\n')[0]!,
+    subject,
     rollout,
     op,
+    kind: trailer(trailers, kindTrailer),
+    after: trailer(trailers, afterTrailer),
     revision: trailer(trailers, 'Revision'),
     from: trailer(trailers, 'From'),
     step: trailer(trailers, 'Step'),
     verdict: trailer(trailers, 'Verdict'),
     weights: parseWeights(trailer(trailers, weightsTrailer) ?? ''),
+    ...(before ? { before: Number(before[1]) } : {}),
     evidence: trailers.get('evidence') ?? [],
     approvedBy: trailers.get('approved-by') ?? [],
     requestedBy: trailers.get('requested-by') ?? [],
+    override: trailers.get('override') ?? [],
   }
 }
 
@@ -54,9 +93,8 @@ export function auditTrail(commits: Commit[], rollout: { namespace: string; name
   const key = `${rollout.namespace}/${rollout.name}`
   const seen = new Set<string>()
   const trail: Operation[] = []
-  for (const commit of commits.toReversed()) {
-    const operation = operationOf(commit)
-    if (operation?.rollout !== key || seen.has(operation.op)) continue
+  for (const operation of commits.toReversed().flatMap(operationsOf)) {
+    if (operation.rollout !== key || seen.has(operation.op)) continue
     seen.add(operation.op)
     trail.push(operation)
   }
@@ -83,7 +121,7 @@ export interface History {
 export function indexHistory(
   commits: Commit[],
   complete: boolean,
-  known: Map<string, Operation | undefined> = new Map(),
+  known: Map<string, Operation[]> = new Map(),
 ): History {
   const byOp = new Map<string, Commit>()
   const newest = new Map<string, Operation & { weights: WrittenWeights }>()
@@ -91,12 +129,13 @@ export function indexHistory(
   commits.forEach((commit, position) => {
     positions.set(commit.sha, position)
     if (!commit.message.includes(`${opTrailer}:`)) return
-    const operation = known.has(commit.sha) ? known.get(commit.sha) : operationOf(commit)
-    known.set(commit.sha, operation)
-    if (!operation) return
-    byOp.set(operation.op, commit)
-    const { rollout, weights } = operation
-    if (weights && !newest.has(rollout)) newest.set(rollout, { ...operation, weights })
+    const operations = known.get(commit.sha) ?? operationsOf(commit)
+    known.set(commit.sha, operations)
+    for (const operation of operations.toReversed()) {
+      byOp.set(operation.op, commit)
+      const { rollout, weights } = operation
+      if (weights && !newest.has(rollout)) newest.set(rollout, { ...operation, weights })
+    }
   })
   return {
     commits,
