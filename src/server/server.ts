@@ -1,16 +1,13 @@
-import { Server } from 'node:http'
-import { serve } from '@hono/node-server'
 import { type Context, Hono } from 'hono'
 import { HTTPException } from 'hono/http-exception'
 import { secureHeaders } from 'hono/secure-headers'
 import { timeout } from 'hono/timeout'
 import type { Logger } from 'pino'
-import { SluiceError } from '../errors.ts'
 import type { Runtime } from '../runtime.ts'
 import { BodyTooLong, chunksOf, wholeOf } from './body.ts'
 import type { Endpoint, EndpointAnswer, StreamingEndpoint } from './endpoint.ts'
 import type { Health, HealthReport } from './health.ts'
-import { parseListen } from './listen.ts'
+import { type RunningServer, serveOn } from './listener.ts'
 import type { Metrics } from './metrics.ts'
 
 /** Requests to one endpoint that are worked on at the same time: what strangers may hold in memory is this many bodies. */
@@ -33,36 +30,23 @@ export interface ServerConfig {
   graceMs?: number
 }
 
-export interface RunningServer {
-  /** Base URL with the real port, without a slash at the end. */
-  url: string
-  /** Takes no new requests, lets the open ones finish, then closes. Idempotent. */
-  stop(): Promise<void>
-}
+export type { RunningServer }
 
 /**
  * The controller's HTTP side: probes, metrics, Slack and webhooks. Every failure is JSON `{error}`, never a stack.
  * @throws {SluiceError} when the address cannot be used.
  */
 export async function createServer(config: ServerConfig): Promise<RunningServer> {
-  const { host, port } = parseListen(config.listen)
-  let stopping: Promise<void> | undefined
-  const app = routes(config, () => stopping !== undefined)
-  const server = await open(app, host, port, config.listen)
-  // Slow senders cannot hold connections: headers within 5 s, the whole request within 15 s.
-  server.headersTimeout = 5_000
-  server.requestTimeout = 15_000
-  server.keepAliveTimeout = 65_000
-  const address = server.address()
-  const realPort = typeof address === 'object' && address !== null ? address.port : port
-  const shown = host === '' || host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host
-  return {
-    url: `http://${shown.includes(':') ? `[${shown}]` : shown}:${realPort}`,
-    stop() {
-      stopping ??= close(server, config.runtime, config.graceMs ?? 5_000)
-      return stopping
+  let stopping = false
+  const app = routes(config, () => stopping)
+  return serveOn(app, {
+    listen: config.listen,
+    runtime: config.runtime,
+    graceMs: config.graceMs ?? 5_000,
+    onStop: () => {
+      stopping = true
     },
-  }
+  })
 }
 
 function routes(config: ServerConfig, isStopping: () => boolean): Hono {
@@ -144,39 +128,4 @@ function gate(places: number): () => (() => void) | undefined {
 
 function notAllowed(c: Context, allow: string): Response {
   return c.json({ error: `${c.req.method} is not allowed here; use ${allow}` }, 405, { allow })
-}
-
-function open(app: Hono, hostname: string, port: number, listen: string): Promise<Server> {
-  return new Promise((resolve, reject) => {
-    const server = serve({
-      fetch: app.fetch,
-      port,
-      // How often the limits on slow senders are looked at.
-      serverOptions: { connectionsCheckingInterval: 2_000 },
-      ...(hostname === '' ? {} : { hostname }),
-    })
-    if (!(server instanceof Server)) throw new Error('expected a plain HTTP/1.1 server')
-    const failed = (cause: NodeJS.ErrnoException) => {
-      const why = cause.code === 'EADDRINUSE' ? 'is in use already' : `cannot be used (${cause.code ?? cause.message})`
-      reject(new SluiceError({ reason: 'ListenFailed', message: `the address ${listen} ${why}` }, { cause }))
-    }
-    server.once('error', failed)
-    server.once('listening', () => {
-      server.off('error', failed)
-      resolve(server)
-    })
-  })
-}
-
-async function close(server: Server, runtime: Pick<Runtime, 'sleep'>, graceMs: number): Promise<void> {
-  const closed = new AbortController()
-  const done = new Promise<void>((resolve) => server.close(() => resolve()))
-  server.closeIdleConnections()
-  const cut = runtime.sleep(graceMs, closed.signal).then(
-    () => server.closeAllConnections(),
-    () => undefined,
-  )
-  await done
-  closed.abort()
-  await cut
 }
