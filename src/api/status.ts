@@ -231,11 +231,15 @@ export const rolloutStatus = z
       .meta({ description: 'The question that is open, or was answered last.' }),
     window: z
       .object({
-        reason: z.string(),
-        opensAt: time('When forward moves may happen again at the earliest.').optional(),
+        open: z.boolean().meta({ description: 'Whether forward moves may happen.' }),
+        reason: z.string().optional().meta({ description: 'Why not.' }),
+        opensAt: time('When they may happen again at the earliest.').optional(),
+        until: time('It stays so at least until then.').optional(),
+        at: time('When that was worked out.'),
+        generation: z.int().meta({ description: 'For which spec.' }),
       })
       .optional()
-      .meta({ description: 'Present while a rollout is in flight and no window is open.' }),
+      .meta({ description: 'What spec.windows say while a rollout is in flight.' }),
     paused: z
       .object({
         reason: z.enum(['Requested', 'GitConflict', 'WeightContested']),

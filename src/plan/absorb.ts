@@ -4,6 +4,7 @@ import { watchCapacity } from './deployment/capacity.ts'
 import { absorbProof } from './deployment/latch.ts'
 import { watchRoll } from './deployment/promotion.ts'
 import { seenDeployment } from './deployment/state.ts'
+import { watchWindow } from './gates/window.ts'
 import { unpauseAfterConflict } from './git-conflict.ts'
 import { alreadyMoved, enter } from './intent.ts'
 import type { RevisionObservation, SliObservation } from './observation.ts'
@@ -46,6 +47,7 @@ export function absorb(turn: Turn): void {
   takeAnalysis(turn)
   watchReadiness(turn)
   watchCapacity(turn)
+  watchWindow(turn)
   holdClock(turn)
 }
 

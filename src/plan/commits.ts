@@ -70,11 +70,11 @@ export function absorbResults(turn: Turn): void {
         git.lastCommitAt = iso(result.at)
         event(turn, 'Normal', 'Committed', `${entry.subject} (${result.sha.slice(0, 8)})`)
       }
-      if (result.note) event(turn, 'Warning', 'CommitIncomplete', result.note)
+      if (result.note) tellOfGit(turn, 'CommitIncomplete', result.note)
       // An intent's commit stays listed until the intent is carried out: that it is in Git is what lets traffic move.
       if (turn.status.step?.entering?.op === entry.op) left.push(entry)
     } else if (result?.state === 'Conflict' && entry.op !== turn.status.step?.entering?.op) {
-      event(turn, 'Warning', 'NotCommitted', `${entry.subject}: ${result.message}`)
+      tellOfGit(turn, 'NotCommitted', `${entry.subject}: ${result.message}`)
       const rest = withoutWeights(entry)
       if (rest) left.push(rest)
     } else if (result?.state === 'Refused' && entry.void) {
@@ -87,6 +87,8 @@ export function absorbResults(turn: Turn): void {
             ? sentence(result.problem)
             : undefined
       const { proposed: _, declined: __, ...owed } = entry
+      if (result?.state === 'Refused' && reason && entry.reason !== oneLine(reason))
+        tellOfGit(turn, 'NotCommitted', `${entry.subject}: ${reason}`)
       left.push({
         ...owed,
         reason: reason && oneLine(reason),
@@ -96,6 +98,12 @@ export function absorbResults(turn: Turn): void {
     }
   }
   git.pending = left.map((entry) => compact(entry))
+}
+
+/** Git and the cluster do not say the same, and it will not pass by itself. */
+function tellOfGit(turn: Turn, reason: string, message: string): void {
+  event(turn, 'Warning', reason, message)
+  turn.effects.push({ kind: 'notify', topic: 'git', message: oneLine(message) })
 }
 
 /** Asks for every owed commit that may be made now. A commit of an intent is asked for by the intent alone, after its gates. */

@@ -102,6 +102,7 @@ function conclude(turn: Turn, recorded: RolloutStatus, decision: Decision): Plan
   const total = turn.spec.steps.length
   if (status.canary && status.step) status.stepSummary = `${status.step.index}/${total}`
   else delete status.stepSummary
+  tellWhenStuck(turn, recorded, decision)
   keepLastValid(turn)
   const measuring = status.canary !== undefined && !turn.spec.suspend && !o.rollout.deleting
   const timers = [
@@ -120,6 +121,17 @@ function conclude(turn: Turn, recorded: RolloutStatus, decision: Decision): Plan
     measuring,
     ...(Number.isFinite(soonest) ? { requeueAfterMs: soonest } : {}),
   }
+}
+
+/** Somebody has to do something: told when it becomes so, and when it becomes so for another reason. */
+function tellWhenStuck({ status, effects }: Turn, recorded: RolloutStatus, decision: Decision): void {
+  const helpless = (phase: string | undefined, reason: string | undefined) =>
+    phase === 'Invalid' || reason === 'NowhereToGo' || reason === 'UntestedServing'
+  if (!helpless(decision.phase, decision.reason)) return
+  const before = recorded.conditions?.find((c) => c.type === 'Ready')?.reason
+  const now = status.conditions?.find((c) => c.type === 'Ready')?.reason
+  if (recorded.phase === decision.phase && before === now) return
+  effects.push({ kind: 'notify', topic: 'stuck', message: decision.message })
 }
 
 /** While there is something to guard, something owed to Git, or a Deployment to give back, the spec to go on with is kept. */

@@ -104,6 +104,8 @@ function healthy(turn: Turn): Decision {
   const { status, o } = turn
   const { stable } = status
   delete status.step
+  const stale = reapplied(turn)
+  if (stale) return stale
   const live = o.traffic.shares[destinationOf(turn.spec, 'stable', status) ?? ''] ?? 0
   const untested = stable?.tested === false ? `; its content changed in place and was not tested` : ''
   const reason = untested ? 'UntestedServing' : 'Healthy'
@@ -126,6 +128,23 @@ function healthy(turn: Turn): Decision {
   return { phase: 'Healthy', reason, message: `${stable?.revision} has all the traffic${note}` }
 }
 
+/**
+ * Between a retreat and its commit Git still has the old weight, and an engine may apply it once more: it goes back at once, as it
+ * would with the canary still in flight. Weights that Git is not about to be told of are people's own.
+ */
+function reapplied(turn: Turn): Decision | undefined {
+  const { status, o } = turn
+  const entry = status.git?.pending?.find((e) => e.weights?.weight === 0 && !e.void)
+  const { stable, canary } = entry?.weights ?? {}
+  if (!stable || !canary || stable !== destinationOf(turn.spec, 'stable', status)) return undefined
+  const share = o.traffic.shares[canary] ?? 0
+  if (share <= 0 || stableIsGone(turn)) return undefined
+  turn.effects.unshift({ kind: 'setWeight', stable, canary, weight: 0, direction: 'retreat', reason: 'Reapplied' })
+  const message = `${canary} was given ${percent(share)} of the traffic before Git could be told that it has none; put back to 0%`
+  event(turn, 'Warning', 'WeightRaised', message)
+  return { phase: 'Healthy', reason: 'WeightRaised', message, requeueAfterMs: 0 }
+}
+
 /** What will keep the next release from being committed, said before it matters. An outage passes by itself and is not mentioned. */
 function gitNote({ o }: Turn): string {
   const { problem } = o.git
@@ -146,7 +165,13 @@ function keptOut(turn: Turn, bad: { revision: string; reason: string; message?: 
         requeueAfterMs: 1_000,
       }
     lowerWeight(turn, pair, 0, 'KnownBad')
-    event(turn, 'Warning', 'KnownBad', `${bad.revision} had ${percent(pair.weight)} of the traffic; put back to 0%`)
+    const by = pair.writer?.manager ?? 'somebody'
+    event(
+      turn,
+      'Warning',
+      'KnownBad',
+      `${bad.revision} was given ${percent(pair.weight)} of the traffic (last written by ${by}); put back to 0%`,
+    )
   }
   if (turn.status.phase === 'RolledBack' || turn.status.phase === 'RollingBack') {
     const same = status.lastOutcome?.revision === bad.revision

@@ -34,11 +34,18 @@ export const approval: Gate = (turn, next) => {
     o.approval && o.approval.name === status.approval?.name && o.approval.digest === digest ? o.approval : undefined
   if (seen?.state === 'Approved' && status.approval) return approved(turn, next, seen)
   if (seen?.state === 'Expired' && status.approval) return askAgain(turn, next, asked.expires)
+  const isNew = status.approval === undefined
   const open = status.approval ?? questionOf(turn, digest, step, turn.now)
   status.approval = open
   if (seen === undefined) turn.effects.push({ kind: 'askApproval', approval: question(turn, digest, step) })
   const who = asked.from.join(', ')
   const quorum = `${asked.required > 1 ? `${asked.required} of ${who}` : who}${asked.requiredFrom ? `, ${asked.requiredFrom.join(' and ')} among them` : ''}`
+  if (isNew)
+    turn.effects.push({
+      kind: 'notify',
+      topic: 'approval',
+      message: `may ${percent(liveWeight(turn))} → ${percent(next.weight)} go to ${status.canary?.revision}? Asked: ${quorum}`,
+    })
   return {
     reason: 'AwaitingApproval',
     message: `waits for approval of ${percent(liveWeight(turn))} → ${percent(next.weight)} by ${quorum}${seen?.by.length ? ` (so far: ${seen.by.join(', ')})` : ''}`,
