@@ -58,8 +58,8 @@ export interface Clone {
 export const remoteName = 'sluice'
 
 /**
- * What makes git accept that contents of files are missing. It is set for exchanges alone: reading commands that do not know of the
- * remote cannot fetch a file behind our back, one at a time and without credentials, whatever the version of git.
+ * What makes git accept that contents of files are missing. It is set for fetching alone: commands that do not know of it cannot fetch a
+ * file behind our back, one at a time and without credentials, whatever the version of git.
  */
 const partial = { [`remote.${remoteName}.promisor`]: 'true', [`remote.${remoteName}.partialclonefilter`]: 'blob:none' }
 
@@ -103,7 +103,7 @@ export function openClone(options: CloneOptions): Clone {
 
     async exchange(args, credentials, { branch, input, long = false } = {}) {
       const secrets = secretsOf(credentials)
-      const settings = { ...partial, [`remote.${remoteName}.url`]: url }
+      const settings = { [`remote.${remoteName}.url`]: url, ...(args.includes('fetch') ? partial : {}) }
       const patience = long ? { timeoutMs: 10 * timeoutMs, silenceMs: timeoutMs } : { timeoutMs }
       for (let attempt = 0; ; attempt++) {
         await prepare()

@@ -2,7 +2,7 @@ import type { RolloutSourceSpec, RolloutSourceStatus } from '../api/rolloutsourc
 import type { Problem } from '../errors.ts'
 import type { KubeObject } from '../kube/object.ts'
 import type { KustomizationFile } from './kustomization.ts'
-import { groupOf } from './locate.ts'
+import { groupOf } from './group.ts'
 import { isManifestFile, readManifests } from './manifest.ts'
 import type { Repository } from './repository.ts'
 import { isStateFile } from './statefile.ts'
@@ -43,7 +43,8 @@ export async function readDeclarations(
   folder(walk, path, undefined)
   const shas = walk.files.map(({ file }) => tree.entries.get(file)!.sha)
   const contents = await repository.contents(shas)
-  const result: Declarations = { objects: [], errors: walk.errors }
+  const tooLarge = tree.refused.map((problem) => errorOf(problem, problem.file ?? ''))
+  const result: Declarations = { objects: [], errors: [...walk.errors, ...tooLarge] }
   for (const [i, { file, namespace }] of walk.files.entries()) {
     const content = contents[i]!
     if (mode === 'Rollouts' && !content.includes('sluice.dev/')) continue

@@ -1,5 +1,6 @@
 import type { PendingCommit } from '../api/status.ts'
 import { formatTrailers, oneLine } from './trailers.ts'
+import type { Wording } from './wording.ts'
 
 /** Trailers by which Sluice knows its own commits again; nobody's text can set them. */
 export const rolloutTrailer = 'Rollout'
@@ -21,11 +22,15 @@ export interface WrittenWeights {
 /** Longest subject line; a longer one is cut, and told in full below. */
 const SUBJECT = 120
 
-/** The message of an operation's commit: one subject line, the whole of it below where it is long, and one block of Git trailers. */
+/**
+ * The message of an operation's commit: one subject line, the whole of it below where it is long, what the source wants to have said, and
+ * one block of Git trailers, which nothing before it can be taken for.
+ */
 export function commitMessage(
   rollout: { namespace: string; name: string },
   entry: Pick<PendingCommit, 'op' | 'kind' | 'subject' | 'trailers' | 'weights'>,
   after?: string,
+  wording?: Pick<Wording, 'subject' | 'body'>,
 ): string {
   const own = [rolloutTrailer, opTrailer, kindTrailer, afterTrailer, weightsTrailer]
   const reserved = new Set(own.map((key) => key.toLowerCase()))
@@ -37,9 +42,26 @@ export function commitMessage(
     [weightsTrailer, entry.weights ? formatWeights(entry.weights) : ''],
     ...Object.entries(entry.trailers).filter(([key]) => !reserved.has(key.toLowerCase())),
   ])
-  const told = oneLine(entry.subject) || `${rollout.name}: ${rollout.namespace}`
-  const subject = told.length > SUBJECT ? `${told.slice(0, SUBJECT - 1)}…\n\n${told}` : told
-  return `${subject}\n\n${trailers}\n`
+  const told = oneLine(wording?.subject ?? '') || oneLine(entry.subject) || `${rollout.name}: ${rollout.namespace}`
+  return `${[...subjectOf(told), ...paragraphs(wording?.body ?? ''), trailers].join('\n\n')}\n`
+}
+
+/** A long subject is cut, but for the mark at its end that pipelines look for. */
+function subjectOf(told: string): string[] {
+  if (told.length <= SUBJECT) return [told]
+  const mark = / \[skip ci\]$/.exec(told)?.[0] ?? ''
+  return [`${told.slice(0, SUBJECT - 1 - mark.length)}…${mark}`, told]
+}
+
+/** Text as paragraphs without control characters; the comment character of git, which an editor would drop, is kept as it is. */
+function paragraphs(text: string): string[] {
+  return text
+    .split(/\r\n|[\n\r\u0085\u2028\u2029]/)
+    .map((line) => line.replace(/[\u0000-\u0008\u000b-\u001f\u007f]+/g, ' ').trimEnd())
+    .join('\n')
+    .split(/\n\s*\n/)
+    .map((paragraph) => paragraph.replace(/^\n+|\n+$/g, ''))
+    .filter((paragraph) => paragraph.trim() !== '')
 }
 
 function formatWeights({ stable, canary, weight }: WrittenWeights): string {

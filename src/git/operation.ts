@@ -3,6 +3,7 @@ import { type Problem, sentence } from '../errors.ts'
 import type { StateFile } from '../plan/effects.ts'
 import type { CommitResult } from '../plan/observation.ts'
 import type { Branch } from './branch.ts'
+import type { Author } from './commit.ts'
 import { saysAll, withLastDesired } from './last-desired.ts'
 import { commitMessage } from './message.ts'
 import type { RolloutRef } from './owned.ts'
@@ -11,6 +12,7 @@ import { allowsNamespace, type SourceRef } from './source-ref.ts'
 import { formatStateFile, parseStateFile, type StoredState, stateFilePath } from './statefile.ts'
 import { templatePart } from './template-part.ts'
 import type { Tree } from './tree.ts'
+import { worded, wordingProblem, wordingValues } from './wording.ts'
 
 /** One operation that is to be in Git. */
 export interface Job {
@@ -29,7 +31,7 @@ export interface Identity {
 
 export type Prepared =
   | { state: 'settled'; result: CommitResult }
-  | { state: 'commit'; message: string; changes: Map<string, Buffer>; note?: string }
+  | { state: 'commit'; message: string; author: Author; changes: Map<string, Buffer>; note?: string }
 
 /**
  * What an operation changes on top of `tree`, or why it changes nothing. The rules, in order: an operation is committed once; a given-up
@@ -50,9 +52,11 @@ export async function prepare(
   if (entry.void) return settled({ state: 'Done', at: now, note: 'given up before it was committed' })
   const refusal = whyNot(job)
   if (refusal) return refused(refusal)
+  const obstacle = wordingProblem(source.write) ?? unsigned(source)
+  if (obstacle) return settled({ state: 'Waiting', message: sentence(obstacle) })
 
-  if (source.path !== '' && tree.entries.size === 0) {
-    return settled({ state: 'Waiting', message: sentence(pathMissing(source)) })
+  if (source.path !== '' && tree.absent !== undefined) {
+    return settled({ state: 'Waiting', message: sentence(pathMissing(source, tree.absent)) })
   }
   const stateFile = stateFilePath(source.path, rollout)
   const before = await tree.read(stateFile)
@@ -82,7 +86,8 @@ export async function prepare(
   const after = stored ? stored.state.op : 'none'
   const note = notes.length > 0 ? notes.join('; ') : undefined
   if (changes.size === 0) return settled({ state: 'Done', at: now, note: note ?? 'Git says so already' })
-  return { state: 'commit', message: commitMessage(rollout, entry, after), changes, note }
+  const { author, ...wording } = worded(source.write, wordingValues(rollout, entry, identity.cluster))
+  return { state: 'commit', message: commitMessage(rollout, entry, after, wording), author, changes, note }
 
   function take({ edited, note }: Edited): void {
     if (edited) changes.set(edited.file, edited.content)
@@ -99,7 +104,7 @@ function refused(problem: Problem): Prepared & { state: 'settled' } {
 }
 
 /** The commit that carries this operation already; beyond the indexed commits it is searched from the base on. */
-async function committed(branch: Branch, entry: PendingCommit): Promise<string | undefined> {
+export async function committed(branch: Branch, entry: PendingCommit): Promise<string | undefined> {
   const { history, repository, tip } = branch
   const indexed = history.commitOf(entry.op)
   if (indexed) return indexed.sha
@@ -109,20 +114,17 @@ async function committed(branch: Branch, entry: PendingCommit): Promise<string |
   return found[0]?.sha
 }
 
-function whyNot({ source, rollout }: Job): Problem | undefined {
-  const name = `${source.namespace}/${source.name}`
+/** Why an operation is not written here at all. */
+export function whyNot({ source, rollout }: Job): Problem | undefined {
   if (!allowsNamespace(source, rollout.namespace)) return notAllowed(source, rollout.namespace)
-  if (source.write.mode === 'PullRequest') {
-    return { reason: 'NotYet', message: `RolloutSource ${name} wants pull requests`, field: 'spec.write.mode' }
-  }
-  if (source.write.signingKeyRef) {
-    return {
-      reason: 'NotYet',
-      message: `RolloutSource ${name} wants signed commits`,
-      field: 'spec.write.signingKeyRef',
-    }
-  }
   return undefined
+}
+
+/** Commits wait for the key: none is made without the signature that was asked for. */
+function unsigned({ namespace, name, write, signingKey }: SourceRef): Problem | undefined {
+  if (!write.signingKeyRef || signingKey !== undefined) return undefined
+  const message = `RolloutSource ${namespace}/${name} wants signed commits, and the Secret ${namespace}/${write.signingKeyRef.name} has no key for it`
+  return { reason: 'GitSigningKey', message, field: 'spec.write.signingKeyRef' }
 }
 
 export function notAllowed(source: SourceRef, namespace: string): Problem {
@@ -130,8 +132,9 @@ export function notAllowed(source: SourceRef, namespace: string): Problem {
   return { reason: 'SourceNotAllowed', message, field: 'spec.allowedNamespaces' }
 }
 
-export function pathMissing(source: SourceRef): Problem {
-  const message = `the branch ${source.branch} has no files under ${source.path}`
+/** `absent`: what there is instead, as trees say it. */
+export function pathMissing(source: SourceRef, absent: string): Problem {
+  const message = `the branch ${source.branch} has ${absent}`
   return { reason: 'GitPathMissing', message, field: 'spec.path' }
 }
 

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { parseDuration } from '../api/duration.ts'
 import { type RolloutSourceSpec, type RolloutSourceStatus, rolloutSourceSpec } from '../api/rolloutsource.ts'
-import type { Problem } from '../errors.ts'
+import { type Problem, SluiceError } from '../errors.ts'
 import { delayOf } from '../kube/backoff.ts'
 import type { KubeClient } from '../kube/client.ts'
 import { textAt } from '../kube/field.ts'
@@ -11,11 +11,14 @@ import { resources } from '../kube/resources.ts'
 import type { Runtime } from '../runtime.ts'
 import type { RouteOwners } from './apply.ts'
 import type { Branches } from './branch.ts'
-import { type Credentials, credentialsOf } from './credentials.ts'
+import { credentialsOf } from './credentials.ts'
+import { pathMissing } from './operation.ts'
+import { signingKeyOf } from './signature.ts'
 import { createSourceRecord, plain } from './source-record.ts'
 import { type SourceRef, sourceRef } from './source-ref.ts'
 import { nextStatus, type SourceOutcome } from './source-status.ts'
-import { synchronise } from './sync.ts'
+import { type SyncResult, synchronise } from './sync.ts'
+import { wordingProblem } from './wording.ts'
 
 export interface SourceOptions {
   client: KubeClient
@@ -47,6 +50,10 @@ export interface SourceLoop {
   pushed(commit: string, at: number): void
   stop(): Promise<void>
 }
+
+type SecretRead = { ok: true; secret?: KubeObject } | { ok: false; problem: Problem }
+/** `obstacle`: it can be read, but not committed to. */
+type SourceRead = { ok: true; source: SourceRef; obstacle?: Problem } | { ok: false; problem: Problem }
 
 /** Every so many intervals an unchanged commit is applied again, against drift. */
 const driftIntervals = 10
@@ -107,13 +114,13 @@ export function runSource(options: SourceOptions, first: KubeObject): SourceLoop
   }
 
   async function outcomeOf(current: KubeObject, spec: RolloutSourceSpec, generation: number): Promise<SourceOutcome> {
-    const secret = await credentials(current, spec)
-    if (!secret.ok) {
+    const read = await sourceOf(current, spec)
+    if (!read.ok) {
       ref = undefined
-      problem = secret.problem
+      problem = read.problem
       return { kind: 'problem', problem, transient: true }
     }
-    const source = sourceRef(current.metadata, spec, secret.credentials)
+    const { source } = read
     if (!isDeepStrictEqual(source, ref)) {
       ref = source
       problem = undefined
@@ -123,7 +130,7 @@ export function runSource(options: SourceOptions, first: KubeObject): SourceLoop
     const fetched = await branch.refresh(source.credentials)
     if (!fetched.ok) return { kind: 'problem', problem: fetched.problem, transient: fetched.transient }
     const { tip } = fetched
-    const synced = { kind: 'synced', tip, branch: source.branch, problem: notYet(spec) } as const
+    const synced = { kind: 'synced', tip, branch: source.branch, problem: notYet(spec) ?? read.obstacle } as const
     const quiet = done?.tip === tip && done.generation === generation && !done.retry && done.looks < driftIntervals
     if (quiet || !mayWrite()) {
       if (done) done.looks += 1
@@ -131,30 +138,46 @@ export function runSource(options: SourceOptions, first: KubeObject): SourceLoop
     }
     const inventory = record.status.inventory ?? []
     const { owners } = options
-    const result = await synchronise({ client, branch, tip, source, spec, inventory, owners, mayWrite })
-    if (result.missing) return { kind: 'problem', problem: pathMissing(source), transient: true }
+    let result: SyncResult
+    try {
+      result = await synchronise({ client, branch, tip, source, spec, inventory, owners, mayWrite })
+    } catch (error) {
+      // The remote did not give the files of a tip that it gave.
+      if (error instanceof SluiceError) return { kind: 'problem', problem: error.problem, transient: true }
+      throw error
+    }
+    if (result.missing !== undefined)
+      return { kind: 'problem', problem: pathMissing(source, result.missing), transient: true }
     done = { tip, generation, looks: 0, retry: result.retry }
     return { ...synced, result }
   }
 
-  async function credentials(
-    current: KubeObject,
-    spec: RolloutSourceSpec,
-  ): Promise<{ ok: true; credentials?: Credentials } | { ok: false; problem: Problem }> {
-    if (!spec.secretRef) return { ok: true }
+  /** A Secret that the spec names; nothing when it names none. */
+  async function secretOf(current: KubeObject, field: string, name: string | undefined): Promise<SecretRead> {
+    if (name === undefined) return { ok: true }
     const { namespace } = current.metadata
-    const { name } = spec.secretRef
-    let secret: KubeObject | undefined
     try {
-      secret = await client.get(resources.secrets, { namespace, name })
+      const secret = await client.get(resources.secrets, { namespace, name })
+      if (secret) return { ok: true, secret }
+      const message = `the Secret ${namespace}/${name} does not exist`
+      const reason = field === 'spec.secretRef' ? 'GitAuth' : 'GitSigningKey'
+      return { ok: false, problem: { reason, message, field } }
     } catch (error) {
       if (!asKubeError(error)?.isForbidden) throw error
       const message = `the Secret ${namespace}/${name} may not be read; bind the ClusterRole sluice-secret-reader in ${namespace}`
-      return { ok: false, problem: { reason: 'Forbidden', message, field: 'spec.secretRef' } }
+      return { ok: false, problem: { reason: 'Forbidden', message, field } }
     }
-    if (secret) return credentialsOf(secret, spec.url)
-    const message = `the Secret ${namespace}/${name} does not exist`
-    return { ok: false, problem: { reason: 'GitAuth', message, field: 'spec.secretRef' } }
+  }
+
+  async function sourceOf(current: KubeObject, spec: RolloutSourceSpec): Promise<SourceRead> {
+    const found = await secretOf(current, 'spec.secretRef', spec.secretRef?.name)
+    if (!found.ok) return found
+    const login = found.secret ? credentialsOf(found.secret, spec.url) : undefined
+    if (login && !login.ok) return login
+    const signing = await secretOf(current, 'spec.write.signingKeyRef', spec.write.signingKeyRef?.name)
+    const key = signing.ok ? signing.secret && signingKeyOf(signing.secret) : signing
+    const source = sourceRef(current.metadata, spec, login?.credentials, key?.ok ? key.key : undefined)
+    return { ok: true, source, obstacle: key && !key.ok ? key.problem : wordingProblem(spec.write) }
   }
 
   async function report(generation: number, outcome: SourceOutcome): Promise<void> {
@@ -235,13 +258,5 @@ function notYet(spec: RolloutSourceSpec): Problem | undefined {
   if (spec.write.mode === 'PullRequest') {
     return { reason: 'NotYet', message: 'pull requests are not opened yet', field: 'spec.write.mode' }
   }
-  if (spec.write.signingKeyRef) {
-    return { reason: 'NotYet', message: 'commits are not signed yet', field: 'spec.write.signingKeyRef' }
-  }
   return undefined
-}
-
-function pathMissing(source: SourceRef): Problem {
-  const message = `the branch ${source.branch} has no files under ${source.path}`
-  return { reason: 'GitPathMissing', message, field: 'spec.path' }
 }

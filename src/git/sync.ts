@@ -32,8 +32,8 @@ export interface SyncResult {
   inventory: string[]
   /** Something may work by itself when it is tried again soon. */
   retry: boolean
-  /** The folder holds no file at all. */
-  missing: boolean
+  /** What there is instead of a folder with files, when there is none. */
+  missing: string | undefined
 }
 
 const pruneAnnotation = 'sluice.dev/prune'
@@ -41,9 +41,8 @@ const pruneAnnotation = 'sluice.dev/prune'
 /** Makes the cluster what the folder says, object by object; one that fails stops no other. */
 export async function synchronise(options: SyncOptions): Promise<SyncResult> {
   const { branch, tip, source, spec, client, mayWrite } = options
-  const tree = await branch.tree(tip, '')
-  const prefix = source.path === '' ? '' : `${source.path}/`
-  const missing = ![...tree.entries.keys()].some((path) => path.startsWith(prefix))
+  const tree = await branch.tree(tip, source.path, { reach: true })
+  const missing = tree.absent
   const result: SyncResult = {
     applied: 0,
     unchanged: 0,
@@ -54,7 +53,7 @@ export async function synchronise(options: SyncOptions): Promise<SyncResult> {
     retry: false,
     missing,
   }
-  if (missing) return { ...result, inventory: options.inventory }
+  if (missing !== undefined) return { ...result, inventory: options.inventory }
 
   const { objects, errors } = await readDeclarations(tree, branch.repository, source.path, spec.apply)
   result.errors.push(...errors)

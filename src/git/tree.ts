@@ -1,6 +1,8 @@
 import type { Problem } from '../errors.ts'
-import { isKustomization, type KustomizationFile, readKustomization } from './kustomization.ts'
+import { fieldAt, listAt } from '../kube/field.ts'
+import { isKustomization, type KustomizationFile, readKustomization, resolve } from './kustomization.ts'
 import { isManifestFile, type Manifest, type ManifestFile, readManifests } from './manifest.ts'
+import { largestFile, tooLarge } from './objects.ts'
 import type { TreeEntry } from './plumbing.ts'
 import type { Repository } from './repository.ts'
 import { isStateFile } from './statefile.ts'
@@ -11,7 +13,11 @@ export interface Tree {
   /** The folder; '' for the whole repository. */
   readonly path: string
   readonly entries: ReadonlyMap<string, TreeEntry>
-  /** Content of a regular file; undefined when there is none. */
+  /** Files that are not read, and so not among `entries`: too large. */
+  readonly refused: readonly Problem[]
+  /** Why there are no files, in words that follow "the branch main has"; undefined when there are. */
+  readonly absent: string | undefined
+  /** Content of a regular file, also of one outside the folder; undefined when there is none. */
   read(path: string): Promise<Buffer | undefined>
   /** Object name of the content, or a word that differs from all others for content that is not committed. */
   version(path: string): string | undefined
@@ -20,6 +26,10 @@ export interface Tree {
   /** Files that cannot be read and have this kind in their text, as a template of Helm has; why, and where. */
   unreadable(kind: string): Promise<Problem[]>
   kustomizations(): Promise<KustomizationFile[]>
+  /** Those of the whole repository. Costs a listing of all of it. */
+  allKustomizations(): Promise<KustomizationFile[]>
+  /** Something that is made from this tree and nothing else, made once. */
+  derived<T>(key: string, make: () => Promise<T>): Promise<T>
   /** The same tree with other contents of some files. */
   with(changes: ReadonlyMap<string, Buffer>): Tree
 }
@@ -50,24 +60,121 @@ export function createManifestReader(): ManifestReader {
 }
 
 /** All of a repository that reading a tree needs. */
-export type TreeRepository = Pick<Repository, 'files' | 'contents'>
+export type TreeRepository = Pick<Repository, 'files' | 'contents'> & Partial<Pick<Repository, 'sizes'>>
 
+export interface TreeOptions {
+  manifestsOf?: ManifestReader
+  /** Also the files outside the folder to which its kustomizations refer. */
+  reach?: boolean
+}
+
+/** How far kustomizations are followed out of their folder. */
+const reachLimit = 20
+
+/**
+ * Lists a folder and brings the manifests in it here, all of them at once. Throws SluiceError when the remote does not give them, and
+ * RepositoryDamaged.
+ */
 export async function openTree(
   repository: TreeRepository,
   commit: string,
   path: string,
-  manifestsOf: ManifestReader = createManifestReader(),
+  { manifestsOf = createManifestReader(), reach = false }: TreeOptions = {},
 ): Promise<Tree> {
-  const files = await repository.files(commit, path)
-  return treeOf({ repository, manifestsOf }, commit, path, new Map(files.map((entry) => [entry.path, entry])))
+  const listed = await manifestsUnder(repository, commit, path)
+  const { entries, refused } = listed
+  const absent = entries.size + refused.length === 0 ? await whyAbsent(repository, commit, path) : undefined
+  if (reach && path !== '') await reachOut(repository, commit, listed)
+  return treeOf({ repository, manifestsOf }, { commit, path, entries, refused, absent })
 }
+
+interface Listed {
+  entries: Map<string, TreeEntry>
+  refused: Problem[]
+}
+
+/** Regular files, links and all others but submodules; without the manifests that are too large. */
+async function manifestsUnder(repository: TreeRepository, commit: string, path: string): Promise<Listed> {
+  const inside = path === '' ? '' : `${path}/`
+  const files = (await repository.files(commit, path)).filter((entry) => entry.path.startsWith(inside))
+  return await readable(repository, files)
+}
+
+async function readable(repository: TreeRepository, files: TreeEntry[]): Promise<Listed> {
+  const listed: Listed = { entries: new Map(), refused: [] }
+  const manifests = files.filter((e) => isRegular(e) && (isManifestFile(e.path) || isKustomization(e.path)))
+  const sizes = (await repository.sizes?.(manifests.map(({ sha }) => sha))) ?? []
+  const large = new Map(
+    manifests.map(({ path }, i) => [path, sizes[i] ?? 0] as const).filter(([, n]) => n > largestFile),
+  )
+  for (const entry of files) {
+    const size = large.get(entry.path)
+    if (size !== undefined) listed.refused.push(tooLarge(size, entry.path))
+    else if (entry.mode !== submodule) listed.entries.set(entry.path, entry)
+  }
+  return listed
+}
+
+/** Adds what kustomizations name outside of what is listed, and what the kustomizations there name. */
+async function reachOut(repository: TreeRepository, commit: string, listed: Listed): Promise<void> {
+  const followed = new Set<string>()
+  for (let round = 0; round < reachLimit; round++) {
+    const kustomizations = await readKustomizations(listed.entries, repository)
+    const named = kustomizations.flatMap((k) => [...k.resources, ...namedPaths(k)])
+    const outside = [...new Set(named)].filter(
+      (place) => place !== '' && place !== '.' && !followed.has(place) && !isListed(listed, place),
+    )
+    if (outside.length === 0) return
+    const found: TreeEntry[] = []
+    for (const place of outside) {
+      followed.add(place)
+      if (!place.startsWith('..')) found.push(...(await repository.files(commit, place)))
+    }
+    const { entries, refused } = await readable(repository, found)
+    for (const [file, entry] of entries) listed.entries.set(file, entry)
+    listed.refused.push(...refused)
+  }
+}
+
+/** Bases, components and files of patches, which `resources` leaves out. */
+function namedPaths({ folder, content }: KustomizationFile): string[] {
+  const lists = ['bases', 'components', 'patchesStrategicMerge'].flatMap((field) => listAt(content, field))
+  const files = ['patches', 'patchesJson6902'].flatMap((field) => listAt(content, field).map((p) => fieldAt(p, 'path')))
+  return [...lists, ...files]
+    .filter((name) => typeof name === 'string' && !name.includes('\n') && !name.includes('://'))
+    .map((name) => resolve(folder, String(name)))
+}
+
+function isListed({ entries }: Listed, place: string): boolean {
+  if (entries.has(place)) return true
+  for (const file of entries.keys()) if (file.startsWith(`${place}/`)) return true
+  return false
+}
+
+/** Looks at the folder and at each folder above it for something that is none. */
+async function whyAbsent(repository: TreeRepository, commit: string, path: string): Promise<string> {
+  const names = path === '' ? [] : path.split('/')
+  for (let i = 1; i <= names.length; i++) {
+    const place = names.slice(0, i).join('/')
+    const entry = (await repository.files(commit, place)).find((file) => file.path === place)
+    if (entry?.mode === '120000') return `a symbolic link at ${place}, and links are not followed`
+    if (entry?.mode === submodule) return `a submodule at ${place}, whose files are in another repository`
+    if (entry) return `a file at ${place}, and not a folder`
+  }
+  return path === '' ? 'no files' : `no files under ${path}`
+}
+
+const submodule = '160000'
 
 interface Readers {
   repository: TreeRepository
   manifestsOf: ManifestReader
 }
 
-function treeOf(readers: Readers, commit: string, path: string, entries: ReadonlyMap<string, TreeEntry>): Tree {
+type Listing = Pick<Tree, 'commit' | 'path' | 'entries' | 'refused' | 'absent'>
+
+function treeOf(readers: Readers, listing: Listing): Tree {
+  const { entries } = listing
   const indexes = new Map<readonly string[], Promise<Index>>()
   const indexOf = (kind: string) => {
     const kinds = workloadKinds.includes(kind) ? workloadKinds : routeKinds
@@ -76,12 +183,24 @@ function treeOf(readers: Readers, commit: string, path: string, entries: Readonl
     return index
   }
   let kustomizations: Promise<KustomizationFile[]> | undefined
+  let all: Promise<KustomizationFile[]> | undefined
+  const made = new Map<string, Promise<unknown>>()
+  const folders = new Map<string, Promise<Map<string, TreeEntry>>>()
+  const list = async (place: string) => {
+    const { entries: found } = await readable(readers.repository, await readers.repository.files(listing.commit, place))
+    return found
+  }
+  /** Files outside are listed by folder; those of the root one by one. */
+  const outside = async (file: string) => {
+    const place = file.includes('/') ? file.slice(0, file.lastIndexOf('/')) : file
+    const found = folders.get(place) ?? list(place)
+    folders.set(place, found)
+    return (await found).get(file)
+  }
   const tree: Tree = {
-    commit,
-    path,
-    entries,
+    ...listing,
     async read(file) {
-      const entry = entries.get(file)
+      const entry = entries.get(file) ?? (isUnder(listing.path, file) ? undefined : await outside(file))
       if (!entry || !isRegular(entry)) return undefined
       return (await readers.repository.contents([entry.sha]))[0]
     },
@@ -96,9 +215,26 @@ function treeOf(readers: Readers, commit: string, path: string, entries: Readonl
       kustomizations ??= readKustomizations(entries, readers.repository)
       return kustomizations
     },
+    allKustomizations() {
+      all ??= list('').then((found) => readKustomizations(found, readers.repository))
+      return all
+    },
+    derived: (key, make) => once(made, key, make),
     with: (changes) => overlaid(tree, new Map([...changes].map(([file, content]) => [file, changed(file, content)]))),
   }
   return tree
+}
+
+/** Keys are chosen so that one stands for one type. */
+function once<T>(made: Map<string, Promise<unknown>>, key: string, make: () => Promise<T>): Promise<T> {
+  const known = made.get(key) as Promise<T> | undefined
+  const result = known ?? make()
+  if (!known) made.set(key, result)
+  return result
+}
+
+function isUnder(folder: string, file: string): boolean {
+  return folder === '' || file.startsWith(`${folder}/`)
 }
 
 /** A file with content that is not committed, and the objects in it. */
@@ -116,10 +252,13 @@ function changed(file: string, content: Buffer): Changed {
 
 /** Only what changed is parsed: a batch of a hundred commits costs no more than its own files. */
 function overlaid(base: Tree, changes: ReadonlyMap<string, Changed>): Tree {
+  const made = new Map<string, Promise<unknown>>()
   return {
     commit: base.commit,
     path: base.path,
     entries: base.entries,
+    refused: base.refused,
+    absent: base.absent,
     read: async (file) => changes.get(file)?.content ?? (await base.read(file)),
     version: (file) =>
       changes.has(file) ? `changed:${changes.get(file)!.content.toString('base64')}` : base.version(file),
@@ -130,6 +269,8 @@ function overlaid(base: Tree, changes: ReadonlyMap<string, Changed>): Tree {
     },
     unreadable: base.unreadable,
     kustomizations: base.kustomizations,
+    allKustomizations: base.allKustomizations,
+    derived: (key, make) => once(made, key, make),
     with: (more) =>
       overlaid(
         base,

@@ -42,7 +42,8 @@ export async function viewOf(question: ViewQuestion): Promise<View | undefined> 
   const { tip } = branch
   if (tip === undefined) return undefined
   const tree = await branch.tree(tip, source.path)
-  if (source.path !== '' && tree.entries.size === 0) return { tip, signature: tip, problem: pathMissing(source) }
+  if (source.path !== '' && tree.absent !== undefined)
+    return { tip, signature: tip, problem: pathMissing(source, tree.absent) }
   if (!allowsNamespace(source, rollout.namespace))
     return { tip, signature: tip, problem: notAllowed(source, rollout.namespace) }
 
@@ -56,6 +57,7 @@ export async function viewOf(question: ViewQuestion): Promise<View | undefined> 
     ...versions,
     weights?.commit,
     rollout.accepted,
+    rollout.proposed,
     rollout.spec.traffic,
     rollout.spec.workload.deployment?.name,
   ])

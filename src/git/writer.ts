@@ -84,8 +84,7 @@ export function createWriter(options: WriterOptions): Writer {
       const files = [...prepared.changes].map(([path, content]) => {
         return { path, content, mode: tree.entries.get(path)?.mode ?? '100644' }
       })
-      const { message, note } = prepared
-      const author = job.source.write.author
+      const { message, author, note } = prepared
       const draft = { message, author, files, at: now, decidedAt: Number.isFinite(decidedAt) ? decidedAt : now }
       result.commits.push({ id, job, draft, note })
     }
@@ -108,6 +107,7 @@ export function createWriter(options: WriterOptions): Writer {
     const shas = await branch.repository.commit(
       planned.tip,
       planned.commits.map((commit) => commit.draft),
+      first.source.signingKey,
     )
     const pushed = await branch.repository.push(shas.at(-1)!, branch.name, first.source.credentials)
     if (signal.aborted) return
