@@ -1,18 +1,35 @@
 import type { Logger } from 'pino'
 import type { Runtime } from '../runtime.ts'
 import { DeliveryFailed } from './delivery-failed.ts'
+import type { Notification } from './notifier.ts'
 
 /** A message on its way. `deliver` is called until it resolves, fails for good, or is given up. */
 export interface Job {
   /** Only the newest job of a key is kept while it waits, and two of one key never run at once. */
   key: string
+  /** Jobs of one lane go out in order: one that has to wait holds up those behind it in its lane, and no others. */
+  lane?: string
+  /** What it tells, for whoever asks what was lost. */
+  about?: Notification
   deliver(signal: AbortSignal): Promise<void>
+}
+
+/** A job that was given up. */
+export interface LostJob {
+  job: Job
+  /** One sentence; never a secret. */
+  why: string
+  attempts: number
+  /** What the last attempt failed with. */
+  error?: unknown
 }
 
 /** A bounded queue that delivers in the background, one at a time, oldest first. */
 export interface Delivery {
   /** Returns at once and never throws. */
   submit(job: Job): void
+  /** Whether nothing waits or runs. */
+  readonly isIdle: boolean
   /** Resolves when nothing waits or runs. */
   idle(): Promise<void>
   /** Lets what is queued go out for at most `graceMs`, then drops it. Later jobs are dropped. */
@@ -33,13 +50,15 @@ export interface DeliveryConfig {
   /** One attempt may take this long, ms. */
   attemptMs?: number
   /** Called for every job that is given up. */
-  onLost?: () => void
+  onLost?: (lost: LostJob) => void
 }
 
 interface Waiting extends Job {
   attempts: number
   since: number
   notBefore: number
+  /** Place in the order of what was submitted; kept when it is tried again. */
+  turn: number
 }
 
 export function createDelivery(config: DeliveryConfig): Delivery {
@@ -50,12 +69,27 @@ export function createDelivery(config: DeliveryConfig): Delivery {
   const idlers: (() => void)[] = []
   let wake = new AbortController()
   let pausedUntil = 0
+  let turns = 0
   let running = false
   let stopped = false
 
-  function lose(job: Job, why: string): void {
-    log.warn({ queue: name, key: job.key, why }, 'message given up')
-    onLost?.()
+  function lose(job: Waiting, why: string, error?: unknown): void {
+    const { key, about, attempts } = job
+    log.warn({ queue: name, key, topic: about?.topic, why, attempts }, 'message given up')
+    onLost?.({ job, why, attempts, error })
+  }
+
+  /** Everything that may go out now or later, first come first: of a lane only the first. */
+  function heads(): Waiting[] {
+    const lanes = new Set<string>()
+    return [...waiting.values()]
+      .sort((a, b) => a.turn - b.turn)
+      .filter(({ lane }) => {
+        if (lane === undefined) return true
+        if (lanes.has(lane)) return false
+        lanes.add(lane)
+        return true
+      })
   }
 
   async function attempt(job: Waiting): Promise<void> {
@@ -78,7 +112,8 @@ export function createDelivery(config: DeliveryConfig): Delivery {
     const why = error instanceof Error ? error.message : String(error)
     const tooOld = now - job.since >= giveUpAfterMs
     if (known?.permanent || tooOld) {
-      lose(job, tooOld ? `tried for ${Math.round((now - job.since) / 60_000)} min: ${why}` : why)
+      const tried = { ...job, attempts: job.attempts + 1 }
+      lose(tried, tooOld ? `tried for ${Math.round((now - job.since) / 60_000)} min: ${why}` : why, error)
       return
     }
     const wait = Math.min(maxMs, firstMs * 2 ** job.attempts) * (1 - runtime.random() / 2)
@@ -96,12 +131,13 @@ export function createDelivery(config: DeliveryConfig): Delivery {
   async function work(): Promise<void> {
     while (waiting.size > 0 && !ending.signal.aborted) {
       const now = runtime.monotonic()
-      const due = now < pausedUntil ? undefined : waiting.values().find((job) => job.notBefore <= now)
+      const next = heads()
+      const due = now < pausedUntil ? undefined : next.find((job) => job.notBefore <= now)
       if (due === undefined) {
-        const next = Math.max(pausedUntil, Math.min(...waiting.values().map((job) => job.notBefore)))
+        const soonest = Math.max(pausedUntil, Math.min(...next.map((job) => job.notBefore)))
         wake = new AbortController()
         await runtime
-          .sleep(Math.max(1, next - now), AbortSignal.any([wake.signal, ending.signal]))
+          .sleep(Math.max(1, soonest - now), AbortSignal.any([wake.signal, ending.signal]))
           .catch(() => undefined)
         continue
       }
@@ -120,24 +156,28 @@ export function createDelivery(config: DeliveryConfig): Delivery {
 
   return {
     submit(job) {
+      const now = runtime.monotonic()
+      const fresh = { ...job, attempts: 0, since: now, notBefore: now, turn: ++turns }
       if (stopped) {
-        lose(job, 'stopped')
+        lose(fresh, 'stopped')
         return
       }
-      const now = runtime.monotonic()
       const before = waiting.get(job.key)
       if (before === undefined && waiting.size >= capacity) {
-        const [oldest] = waiting.values()
+        const [oldest] = heads()
         if (oldest !== undefined) {
           waiting.delete(oldest.key)
           lose(oldest, `more than ${capacity} messages wait`)
         }
       }
-      waiting.set(job.key, { ...job, attempts: 0, since: now, notBefore: before?.notBefore ?? now })
+      waiting.set(job.key, before ? { ...fresh, notBefore: before.notBefore, turn: before.turn } : fresh)
       wake.abort()
       if (running) return
       running = true
       queueMicrotask(() => void work())
+    },
+    get isIdle() {
+      return !running
     },
     idle,
     async stop(graceMs = 2_000) {

@@ -85,6 +85,30 @@ describe('what fails', () => {
     expect(seen).toEqual(['quick', 'slow'])
   })
 
+  test('holds up those behind it in its lane, so that they arrive in order', async () => {
+    const delivery = open()
+    const seen: string[] = []
+    let left = 2
+    const submit = (key: string, lane: string, deliver = async () => void seen.push(key)) =>
+      delivery.submit({ key, lane, deliver })
+    submit('a1', 'a', async () => (left-- > 0 ? Promise.reject(temporary()) : void seen.push('a1')))
+    submit('a2', 'a')
+    submit('b1', 'b')
+    submit('a3', 'a')
+    await delivery.idle()
+    expect(seen).toEqual(['b1', 'a1', 'a2', 'a3'])
+  })
+
+  test('and is given up lets the next of its lane go', async () => {
+    const delivery = open()
+    const seen: string[] = []
+    const permanent = new DeliveryFailed('no such channel', { permanent: true })
+    delivery.submit({ key: '1', lane: 'a', deliver: () => Promise.reject(permanent) })
+    delivery.submit({ key: '2', lane: 'a', deliver: async () => void seen.push('2') })
+    await delivery.idle()
+    expect([seen, lost]).toEqual([['2'], 1])
+  })
+
   test('with a Retry-After makes everybody wait that long', async () => {
     const delivery = open()
     const seen: number[] = []
