@@ -3,8 +3,10 @@ import type { Logger } from 'pino'
 import type { RolloutSpec } from '../api/rollout.ts'
 import type { PendingCommit, RolloutStatus } from '../api/status.ts'
 import { createBranches } from '../git/branch.ts'
+import type { ProposedWeights } from '../git/owned.ts'
 import { createGitRecorder, type GitRecorder } from '../git/record.ts'
 import type { Hook } from '../git/source.ts'
+import type { SourceRef } from '../git/source-ref.ts'
 import { createSources as createGitSources, type Sources as GitSources } from '../git/sources.ts'
 import type { KubeClient } from '../kube/client.ts'
 import { listAt, textAt } from '../kube/field.ts'
@@ -73,12 +75,13 @@ export function createSources(options: SourcesOptions): Sources {
     return { mode: 'Push', commits: 'EveryStep', results: {}, known: false, ...(problem ? { problem } : {}) }
   }
 
-  function refOf(rollout: KubeObject, spec: RolloutSpec, status: RolloutStatus) {
+  function refOf(source: SourceRef, rollout: KubeObject, spec: RolloutSpec, status: RolloutStatus) {
     return {
       namespace: rollout.metadata.namespace ?? '',
       name: rollout.metadata.name,
       spec,
       ...(status.git?.accepted ? { accepted: status.git.accepted } : {}),
+      ...(source.write.mode === 'PullRequest' ? { proposed: proposedOf(status) } : {}),
     }
   }
 
@@ -93,15 +96,16 @@ export function createSources(options: SourcesOptions): Sources {
       if (found.state === 'problem') return unavailable(found.problem)
       if (found.source.write.mode === 'Off')
         return {
-          ...running.recorder.observe(found.source, refOf(rollout, spec, status)),
+          ...running.recorder.observe(found.source, refOf(found.source, rollout, spec, status)),
           mode: 'Off',
           commits: 'Outcomes',
         }
-      return running.recorder.observe(found.source, refOf(rollout, spec, status))
+      return running.recorder.observe(found.source, refOf(found.source, rollout, spec, status))
     },
     submit(rollout, spec, status, entry: PendingCommit, memory: StateFile) {
       const found = running?.sources.lookup(sourceKeyOf(rollout) ?? '')
-      if (found?.state === 'ready') running?.recorder.submit(found.source, refOf(rollout, spec, status), entry, memory)
+      if (found?.state === 'ready')
+        running?.recorder.submit(found.source, refOf(found.source, rollout, spec, status), entry, memory)
     },
     changed(key, object) {
       if (object) running?.sources.set(object)
@@ -119,6 +123,7 @@ export function createSources(options: SourcesOptions): Sources {
         identity: { cluster, takeOver },
         onError,
         onAttempt: (result) => metrics.gitPush(result),
+        onLockedOut: (source) => running?.sources.poke(`${source.namespace}/${source.name}`),
       })
       const sources = createGitSources({
         client,
@@ -130,6 +135,7 @@ export function createSources(options: SourcesOptions): Sources {
         onReady: (source) => {
           for (const rollout of rolloutsOf(`${source.namespace}/${source.name}`)) onChange(rollout)
         },
+        onLook: (source) => recorder.look(source),
       })
       recorder.onChange(onChange)
       recorder.onPush((source, commit, at) => {
@@ -143,6 +149,12 @@ export function createSources(options: SourcesOptions): Sources {
       await running?.recorder.stop()
     },
   }
+}
+
+/** What Sluice has proposed, and what of it was merged last. */
+function proposedOf({ git }: RolloutStatus): ProposedWeights {
+  const weights = (git?.pending ?? []).flatMap((entry) => entry.weights ?? [])
+  return { weights, ...(git?.lastCommit ? { merged: git.lastCommit } : {}) }
 }
 
 /** `namespace/name` of the RolloutSource that a Rollout names. */

@@ -6,6 +6,7 @@ import type { Manifest } from './manifest.ts'
 import { rolloutTrailer, type WrittenWeights, weightsTrailer } from './message.ts'
 import { canaryPercent, type PairWeights, pairWeights, type RolloutRef, routeManifest, sameSplit } from './owned.ts'
 import type { SourceRef } from './source-ref.ts'
+import { parseStateFile, stateFilePath } from './statefile.ts'
 import type { Tree } from './tree.ts'
 
 /** A person's change to weights that Sluice owns. */
@@ -40,6 +41,8 @@ export async function conflictOf(question: ConflictQuestion): Promise<WeightConf
   const written = branch.history.weightsOf(rollout)
   if (!now || (written && isAsWritten(question, written.weights) && !isNewer(question, written.commit)))
     return undefined
+  // A merge of ours, also where it was squashed and its message rewritten.
+  if (rollout.proposed?.weights.some((weights) => isAsWritten(question, weights))) return undefined
   const baseline = await baselineOf(question)
   if (!branch.tip || baseline === undefined || baseline === branch.tip) return undefined
   const then = await weightsAt(question, baseline)
@@ -71,9 +74,10 @@ function isNewer({ branch, accept }: ConflictQuestion, own: string): boolean {
 }
 
 /** The commit whose weights are ours: the newest in which we wrote them, or the accepted one; else the base. */
-async function baselineOf({ branch, rollout, base, accept }: ConflictQuestion): Promise<string | undefined> {
+async function baselineOf(question: ConflictQuestion): Promise<string | undefined> {
+  const { branch, rollout, base, accept } = question
   const { history, repository, tip } = branch
-  const [newest] = [history.weightsOf(rollout)?.commit, accept]
+  const [newest] = [history.weightsOf(rollout)?.commit, accept, await mergedWeights(question)]
     .filter((sha) => sha !== undefined)
     .map((sha) => ({ sha, position: history.position(sha) ?? Number.POSITIVE_INFINITY }))
     .filter(({ position }) => Number.isFinite(position))
@@ -83,6 +87,20 @@ async function baselineOf({ branch, rollout, base, accept }: ConflictQuestion): 
   const trailers = [`--grep=^${rolloutTrailer}: ${rollout.namespace}/${rollout.name}$`, `--grep=^${weightsTrailer}: `]
   const [older] = await repository.log(['--max-count=1', '--all-match', ...trailers, tip])
   return older?.sha ?? base
+}
+
+/** The last merge of ours, when it brought weights: they stand there in the state file too. */
+async function mergedWeights(question: ConflictQuestion): Promise<string | undefined> {
+  const { branch, source, rollout } = question
+  const merged = rollout.proposed?.merged
+  const tree = merged === undefined ? undefined : await treeAt(branch, source, merged)
+  const file = stateFilePath(source.path, rollout)
+  const content = await tree?.read(file)
+  const stored = content && parseStateFile(file, content)
+  if (!tree || !stored?.ok || !stored.state.weights) return undefined
+  const located = await routeManifest(tree, source, rollout)
+  if (located.state !== 'found') return undefined
+  return isAsWritten({ ...question, manifest: located.manifest }, stored.state.weights) ? merged : undefined
 }
 
 async function weightsAt(question: ConflictQuestion, commit: string): Promise<PairWeights | undefined> {

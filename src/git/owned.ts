@@ -4,6 +4,7 @@ import type { Pair } from '../traffic/router.ts'
 import { type EditResult, editScalars, type ScalarEdit } from './edit.ts'
 import { type Located, locateManifest, type NamespaceRule } from './locate.ts'
 import { isObject, type Manifest } from './manifest.ts'
+import type { WrittenWeights } from './message.ts'
 import type { SourceRef } from './source-ref.ts'
 import type { Tree } from './tree.ts'
 
@@ -14,6 +15,16 @@ export interface RolloutRef {
   spec: RolloutSpec
   /** A person's commit up to which weights in Git are accepted as they are (status.git.accepted). */
   accepted?: string
+  /** Where Sluice proposes: what arrives in Git by a merge is ours, whatever became of its message. */
+  proposed?: ProposedWeights
+}
+
+/** Weights that Sluice has proposed. */
+export interface ProposedWeights {
+  /** Those of pull requests that are still open, or were merged this moment. */
+  weights: WrittenWeights[]
+  /** The commit with which one was merged last (status.git.lastCommit). */
+  merged?: string
 }
 
 /** Points of both sides in every owned route. */

@@ -5,11 +5,13 @@ import type { StateFile } from '../plan/effects.ts'
 import type { CommitResult, GitObservation } from '../plan/observation.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Branch, Branches, RefreshResult } from './branch.ts'
+import { createForges, type Forges } from './forge/find.ts'
 import { auditTrail, type Operation } from './history.ts'
 import { createLooks } from './looks.ts'
 import { rolloutTrailer } from './message.ts'
 import type { Identity, Job } from './operation.ts'
 import type { RolloutRef } from './owned.ts'
+import { createPullWriter, type PullWriter } from './pull-writer.ts'
 import { branchKey, type SourceRef } from './source-ref.ts'
 import { type View, viewOf } from './view.ts'
 import { createWriter, type PushAttempt, type Writer } from './writer.ts'
@@ -25,7 +27,9 @@ export interface GitRecorder {
   submit(source: SourceRef, rollout: RolloutRef, entry: PendingCommit, state: StateFile): void
   /** What is known about a Rollout, from memory. The first call begins to look; `onChange` tells when there is more. */
   observe(source: SourceRef, rollout: RolloutRef): GitObservation
-  /** Asks the remote now. Source synchronisation calls this at its interval and on webhooks. */
+  /** Looks what people did with the pull requests of a source. Called at its interval and on webhooks; costs nothing where none is open. */
+  look(source: SourceRef): void
+  /** Asks the remote now. */
   refresh(source: SourceRef): Promise<RefreshResult>
   /** Called with `namespace/name` when what `observe` answers has changed. Returns the way to stop. */
   onChange(listener: (key: string) => void): () => void
@@ -41,6 +45,8 @@ export interface GitRecorder {
 
 export interface GitRecorderOptions {
   branches: Branches
+  /** Where pull requests are opened; by default the forges that the sources name. */
+  forges?: Forges
   runtime: Runtime
   identity: Identity
   /** Milliseconds after which a refused operation that is still wanted is tried again. Default 10 minutes. */
@@ -48,6 +54,8 @@ export interface GitRecorderOptions {
   onError?: (error: unknown) => void
   /** Every attempt to push, for metrics. */
   onAttempt?: (result: PushAttempt) => void
+  /** The remote does not take the credentials of this source: its Secret is worth another look. */
+  onLockedOut?: (source: SourceRef) => void
 }
 
 interface Entry {
@@ -70,14 +78,15 @@ interface Settled {
 const looksAtOnce = 2
 
 export function createGitRecorder(options: GitRecorderOptions): GitRecorder {
-  const { branches, runtime, identity, refusedRetryMs = 600_000, onError, onAttempt } = options
+  const { branches, runtime, identity, refusedRetryMs = 600_000, onError, onAttempt, onLockedOut } = options
   const entries = new Map<string, Entry>()
-  const writers = new Map<string, Writer>()
+  const writers = new Map<string, Writer | PullWriter>()
   const watched = new Map<Branch, () => void>()
   const changed = new Set<(key: string) => void>()
   const pushed = new Set<(source: SourceRef, commit: string, at: number) => void>()
   const stopping = new AbortController()
   const { signal } = stopping
+  const forges = options.forges ?? createForges({ runtime, signal })
   const looks = createLooks({ atOnce: looksAtOnce, look, onError: (error) => onError?.(error), signal })
 
   const tell = (key: string) => {
@@ -88,8 +97,9 @@ export function createGitRecorder(options: GitRecorderOptions): GitRecorder {
     const key = `${rollout.namespace}/${rollout.name}`
     const known = entries.get(key)
     const branch = branches.of(source)
-    if (known && known.branch === branch) {
-      const moved = known.source.path !== source.path || known.rollout.accepted !== rollout.accepted
+    if (known && known.branch === branch && writerKey(known.source) === writerKey(source)) {
+      const judged = !isDeepStrictEqual(known.rollout.proposed, rollout.proposed)
+      const moved = known.source.path !== source.path || known.rollout.accepted !== rollout.accepted || judged
       const edited = known.rollout.spec !== rollout.spec && ownedOf(known.rollout) !== ownedOf(rollout)
       known.source = source
       known.rollout = rollout
@@ -102,7 +112,10 @@ export function createGitRecorder(options: GitRecorderOptions): GitRecorder {
     if (!watched.has(branch))
       watched.set(
         branch,
-        branch.onTip(() => lookAll(branch)),
+        branch.onTip(() => {
+          lookAll(branch)
+          for (const writer of writers.values()) if ('look' in writer && writer.branch === branch) writer.look()
+        }),
       )
     if (branch.tip === undefined) looks.track(branch.refresh(source.credentials).then(() => tell(key)))
     else looks.soon(key)
@@ -111,7 +124,7 @@ export function createGitRecorder(options: GitRecorderOptions): GitRecorder {
 
   /** The Rollout commits elsewhere now: what was not written to the old place is submitted again for the new one. */
   function moveAway(old: Entry): void {
-    const writer = writers.get(branchKey(old.source))
+    const writer = writers.get(writerKey(old.source))
     for (const [op, { result }] of old.results) {
       if (result.state === 'Done') continue
       writer?.drop(idOf(old.rollout, op))
@@ -133,21 +146,16 @@ export function createGitRecorder(options: GitRecorderOptions): GitRecorder {
   }
 
   function writerOf(source: SourceRef): Writer {
-    const key = branchKey(source)
+    const key = writerKey(source)
     const known = writers.get(key)
     if (known) return known
     const branch = branches.of(source)
-    const writer = createWriter({
-      branch,
-      runtime,
-      identity,
-      signal,
-      onResult: settle,
-      ...(onAttempt ? { onAttempt } : {}),
-      onPush: (sha, jobs) => {
-        for (const listener of pushed) listener(jobs[0]!.source, sha, runtime.now())
-      },
-    })
+    const both = { branch, runtime, identity, signal, onResult: settle, ...(onAttempt ? { onAttempt } : {}) }
+    const onPush = (sha: string, jobs: Job[]) => {
+      for (const listener of pushed) listener(jobs[0]!.source, sha, runtime.now())
+    }
+    const proposes = source.write.mode === 'PullRequest'
+    const writer = proposes ? createPullWriter({ ...both, forges }) : createWriter({ ...both, onPush })
     writers.set(key, writer)
     return writer
   }
@@ -204,6 +212,11 @@ export function createGitRecorder(options: GitRecorderOptions): GitRecorder {
       }
     },
 
+    look(source) {
+      const writer = writers.get(writerKey(source))
+      if (writer && 'look' in writer) writer.look()
+    },
+
     refresh: (source) => branches.of(source).refresh(source.credentials),
 
     onChange(listener) {
@@ -229,7 +242,7 @@ export function createGitRecorder(options: GitRecorderOptions): GitRecorder {
       if (!entry) return
       for (const op of ops ?? [...entry.results.keys()]) {
         entry.results.delete(op)
-        writers.get(branchKey(entry.source))?.drop(idOf(entry.rollout, op))
+        writers.get(writerKey(entry.source))?.drop(idOf(entry.rollout, op))
       }
       if (ops === undefined) entries.delete(key)
     },
@@ -241,6 +254,11 @@ export function createGitRecorder(options: GitRecorderOptions): GitRecorder {
       await looks.idle()
     },
   }
+}
+
+/** One writer for all that is pushed to a branch, and one for all that is proposed for it. */
+function writerKey(source: SourceRef): string {
+  return `${source.write.mode === 'PullRequest' ? 'proposed ' : ''}${branchKey(source)}`
 }
 
 function idOf(rollout: { namespace: string; name: string }, op: string): string {

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { parseDuration } from '../api/duration.ts'
 import { type RolloutSourceSpec, type RolloutSourceStatus, rolloutSourceSpec } from '../api/rolloutsource.ts'
-import { type Problem, SluiceError } from '../errors.ts'
+import { type ErrorCode, type Problem, SluiceError } from '../errors.ts'
 import { delayOf } from '../kube/backoff.ts'
 import type { KubeClient } from '../kube/client.ts'
 import { textAt } from '../kube/field.ts'
@@ -11,7 +11,8 @@ import { resources } from '../kube/resources.ts'
 import type { Runtime } from '../runtime.ts'
 import type { RouteOwners } from './apply.ts'
 import type { Branches } from './branch.ts'
-import { credentialsOf } from './credentials.ts'
+import { credentialsOf, secretData } from './credentials.ts'
+import { forgeOf } from './forge/find.ts'
 import { pathMissing } from './operation.ts'
 import { signingKeyOf } from './signature.ts'
 import { createSourceRecord, plain } from './source-record.ts'
@@ -30,6 +31,8 @@ export interface SourceOptions {
   mayWrite?: () => boolean
   /** The source is usable, or usable in another way than before. */
   onReady?: (source: SourceRef) => void
+  /** The remote has been asked: at every interval, and when a webhook says that there is news. */
+  onLook?: (source: SourceRef) => void
   onError?: (error: unknown) => void
 }
 
@@ -58,13 +61,18 @@ type SourceRead = { ok: true; source: SourceRef; obstacle?: Problem } | { ok: fa
 /** Every so many intervals an unchanged commit is applied again, against drift. */
 const driftIntervals = 10
 const retry = { initialMs: 1_000, maxMs: 60_000 }
+/** What is wrong where a Secret that is named does not exist. */
+const missingSecret: Record<string, ErrorCode> = {
+  'spec.write.signingKeyRef': 'GitSigningKey',
+  'spec.write.pullRequest.secretRef': 'ForgeAuth',
+}
 /** Between the beginnings of two looks that webhooks ask for, ms. */
 const POKE_EVERY_MS = 1_000
 /** A change of this annotation has the source looked at, whatever its value. */
 const LOOK_ANNOTATION = 'sluice.dev/look'
 
 export function runSource(options: SourceOptions, first: KubeObject): SourceLoop {
-  const { client, branches, runtime, onReady, onError, mayWrite = () => true } = options
+  const { client, branches, runtime, onReady, onLook, onError, mayWrite = () => true } = options
   const stopping = new AbortController()
   const record = createSourceRecord(client, first)
   let object = first
@@ -130,7 +138,8 @@ export function runSource(options: SourceOptions, first: KubeObject): SourceLoop
     const fetched = await branch.refresh(source.credentials)
     if (!fetched.ok) return { kind: 'problem', problem: fetched.problem, transient: fetched.transient }
     const { tip } = fetched
-    const synced = { kind: 'synced', tip, branch: source.branch, problem: notYet(spec) ?? read.obstacle } as const
+    onLook?.(source)
+    const synced = { kind: 'synced', tip, branch: source.branch, problem: read.obstacle } as const
     const quiet = done?.tip === tip && done.generation === generation && !done.retry && done.looks < driftIntervals
     if (quiet || !mayWrite()) {
       if (done) done.looks += 1
@@ -160,7 +169,7 @@ export function runSource(options: SourceOptions, first: KubeObject): SourceLoop
       const secret = await client.get(resources.secrets, { namespace, name })
       if (secret) return { ok: true, secret }
       const message = `the Secret ${namespace}/${name} does not exist`
-      const reason = field === 'spec.secretRef' ? 'GitAuth' : 'GitSigningKey'
+      const reason = missingSecret[field] ?? 'GitAuth'
       return { ok: false, problem: { reason, message, field } }
     } catch (error) {
       if (!asKubeError(error)?.isForbidden) throw error
@@ -176,8 +185,11 @@ export function runSource(options: SourceOptions, first: KubeObject): SourceLoop
     if (login && !login.ok) return login
     const signing = await secretOf(current, 'spec.write.signingKeyRef', spec.write.signingKeyRef?.name)
     const key = signing.ok ? signing.secret && signingKeyOf(signing.secret) : signing
-    const source = sourceRef(current.metadata, spec, login?.credentials, key?.ok ? key.key : undefined)
-    return { ok: true, source, obstacle: key && !key.ok ? key.problem : wordingProblem(spec.write) }
+    const forge = await secretOf(current, 'spec.write.pullRequest.secretRef', spec.write.pullRequest?.secretRef?.name)
+    const token = forge.ok && forge.secret ? secretData(forge.secret).token?.trim() : undefined
+    const source = sourceRef(current.metadata, spec, login?.credentials, key?.ok ? key.key : undefined, token)
+    const signed = key && !key.ok ? key.problem : wordingProblem(spec.write)
+    return { ok: true, source, obstacle: signed ?? (forge.ok ? forgeProblem(source, runtime) : forge.problem) }
   }
 
   async function report(generation: number, outcome: SourceOutcome): Promise<void> {
@@ -254,9 +266,9 @@ function hookOf(object: KubeObject): string | undefined {
   return textAt(object, 'status', 'lastWebhook', 'at')
 }
 
-function notYet(spec: RolloutSourceSpec): Problem | undefined {
-  if (spec.write.mode === 'PullRequest') {
-    return { reason: 'NotYet', message: 'pull requests are not opened yet', field: 'spec.write.mode' }
-  }
-  return undefined
+/** Why no pull request could be opened, as far as the spec tells. */
+function forgeProblem(source: SourceRef, runtime: Runtime): Problem | undefined {
+  if (source.write.mode !== 'PullRequest') return undefined
+  const found = forgeOf(source, { runtime })
+  return found.ok ? undefined : found.problem
 }

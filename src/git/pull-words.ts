@@ -1,0 +1,105 @@
+import { z } from 'zod'
+import type { Commit } from './commit.ts'
+import type { Proposal, PullRequest } from './forge/forge.ts'
+import { opTrailer, rolloutTrailer } from './message.ts'
+import type { StoredState } from './statefile.ts'
+import { oneLine, parseTrailers } from './trailers.ts'
+
+/** What a pull request of ours says about itself for machines; forges do not show it. */
+export interface Marker {
+  /** The operations that it carries, oldest first. */
+  ops?: string[]
+  /** The digest of the move that it asks for. */
+  digest?: string
+  /** We have closed it ourselves. */
+  closed?: boolean
+}
+
+const marker = z.object({
+  ops: z.array(z.string()).optional(),
+  digest: z.string().optional(),
+  closed: z.boolean().optional(),
+})
+const pattern = /\n*<!-- sluice: (\{[^\n]*\}) -->\s*$/
+
+/** Reads the last line of a body; nothing where somebody has taken it away. */
+export function readMarker(body: string): Marker {
+  const found = pattern.exec(body)
+  if (!found) return {}
+  try {
+    return marker.catch({}).parse(JSON.parse(found[1]!))
+  } catch {
+    return {}
+  }
+}
+
+export function withMarker(body: string, value: Marker): string {
+  const json = JSON.stringify(value).replaceAll('<', '\\u003c').replaceAll('>', '\\u003e')
+  return `${body.replace(pattern, '').trimEnd()}\n\n<!-- sluice: ${json} -->`
+}
+
+/** The body of a pull request that is over. */
+export function closedBody(pull: PullRequest): string {
+  return withMarker(pull.body, { ...readMarker(pull.body), closed: true })
+}
+
+/** Text of others inside a body: nothing in it is markup, a mention, or the end of a table's cell. */
+export function quoted(text: string): string {
+  return oneLine(text)
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replace(/([\\`*_[\]|~#])/g, '\\$1')
+    .replace(/@(?=\w)/g, '@\u200b')
+}
+
+const shown: [trailer: string, label: string][] = [
+  ['revision', 'Revision'],
+  ['from', 'From'],
+  ['step', 'Step'],
+  ['verdict', 'Verdict'],
+  ['evidence', 'Evidence'],
+  ['approved-by', 'Approved by'],
+  ['requested-by', 'Requested by'],
+]
+
+export interface Outcomes {
+  rollout: { namespace: string; name: string }
+  cluster: string
+  /** The commits of the branch, oldest first. */
+  commits: Commit[]
+  /** The state file on the branch. */
+  state?: StoredState
+  labels: string[]
+}
+
+/** The words of a pull request that carries outcomes: made of what lies on its branch, so that they are the same whenever they are made. */
+export function outcomeWords({ rollout, cluster, commits, state, labels }: Outcomes): Proposal {
+  const subject = (commit: Commit) => oneLine(commit.message.split('\n')[0] ?? '')
+  const ops = commits.flatMap((commit) => parseTrailers(commit.message).get(opTrailer.toLowerCase()) ?? [])
+  const lines = [
+    `\`${rollout.namespace}/${rollout.name}\` in the cluster ${quoted(cluster)}. This records what Sluice has done already; traffic does not wait for it.`,
+    '',
+    'Merging makes Git say the same as the cluster. Closing leaves Git as it is, until the next outcome.',
+  ]
+  for (const commit of commits) {
+    lines.push('', `### ${quoted(subject(commit))}`, '', '| | |', '|---|---|')
+    const trailers = parseTrailers(commit.message)
+    for (const [trailer, label] of shown)
+      for (const value of trailers.get(trailer) ?? []) lines.push(`| ${label} | ${quoted(value)} |`)
+    lines.push(`| ${rolloutTrailer} operation | \`${trailers.get(opTrailer.toLowerCase())?.[0] ?? ''}\` |`)
+  }
+  if (state) lines.push('', '### State', '', ...stateLines(state).map((line) => `- ${line}`))
+  const title = subject(commits.at(-1)!)
+  return { title, body: withMarker(lines.join('\n'), { ops }), labels }
+}
+
+function stateLines({ stable, outcome, knownBad }: StoredState): string[] {
+  return [
+    ...(stable ? [`stable: \`${quoted(stable.revision)}\`${stable.image ? ` (${quoted(stable.image)})` : ''}`] : []),
+    ...(outcome
+      ? [`outcome: ${quoted(outcome.result)} \`${quoted(outcome.revision)}\`: ${quoted(outcome.message)}`]
+      : []),
+    ...knownBad.map((bad) => `known to be bad: \`${quoted(bad.revision)}\` (${quoted(bad.reason)})`),
+  ]
+}
