@@ -110,6 +110,18 @@ function apply(text: string, splices: Splice[]): string {
   return result
 }
 
+/** Whether a file says exactly this, document by document. */
+export function says(content: Buffer, expected: unknown[]): boolean {
+  const yaml = parseYaml(content)
+  if (!yaml || yaml.error) return false
+  try {
+    return isDeepStrictEqual(yaml.documents.map(plainJson), expected)
+  } catch {
+    // An alias without its anchor.
+    return false
+  }
+}
+
 /** Sets the value at a path inside plain JSON, where the objects around it exist. */
 export function setAt(root: unknown, path: Path, value: unknown): void {
   let at: unknown = root

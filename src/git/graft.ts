@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { type Document, isAlias, isNode, visit } from 'yaml'
 import type { Problem } from '../errors.ts'
 import { fieldAt } from '../kube/field.ts'
-import { type EditResult, editScalars, type ScalarEdit, setAt, show } from './edit.ts'
+import { type EditResult, editScalars, type ScalarEdit, says, setAt, show } from './edit.ts'
 import { isObject, type Manifest, type Path } from './manifest.ts'
 import { type Region, regionOf } from './region.ts'
 import { parseYaml, plainJson, type YamlFile } from './yaml-document.ts'
@@ -110,17 +110,6 @@ function indented(text: string, by: number): string | undefined {
 
 function spliced(text: string, { start, end }: Region, replacement: string): string {
   return text.slice(0, start) + replacement + text.slice(end)
-}
-
-function says(content: Buffer, expected: unknown[]): boolean {
-  const yaml = parseYaml(content)
-  if (!yaml || yaml.error) return false
-  try {
-    return isDeepStrictEqual(yaml.documents.map(plainJson), expected)
-  } catch {
-    // An alias without its anchor.
-    return false
-  }
 }
 
 /** Why no candidate could stand here, as well as it can be told. */

@@ -1,4 +1,5 @@
 import type { Problem } from '../errors.ts'
+import { groupOf } from './group.ts'
 import type { KustomizationFile } from './kustomization.ts'
 import type { Manifest } from './manifest.ts'
 import type { Tree } from './tree.ts'
@@ -73,10 +74,6 @@ export function namespaceOf(manifest: Manifest, kustomizations: KustomizationFil
   const folder = manifest.file.includes('/') ? manifest.file.slice(0, manifest.file.lastIndexOf('/')) : ''
   const kustomization = kustomizations.find((k) => k.folder === folder && k.namespace !== undefined)
   return kustomization?.namespace ?? manifest.object.metadata.namespace
-}
-
-export function groupOf(apiVersion: string): string {
-  return apiVersion.includes('/') ? apiVersion.slice(0, apiVersion.indexOf('/')) : ''
 }
 
 function patches(target: { kind: string; name: string }, ref: ManifestRef): boolean {

@@ -1,6 +1,7 @@
 import { isCollection, isMap, isSeq } from 'yaml'
 import type { Problem } from '../errors.ts'
 import type { KubeObject } from '../kube/object.ts'
+import type { Rendered } from './rendered.ts'
 import { parseYaml, plainJson } from './yaml-document.ts'
 
 export type Path = (string | number)[]
@@ -15,6 +16,8 @@ export interface Manifest {
   /** Where in the document: empty, or `['items', n]` in a List. */
   path: Path
   object: KubeObject
+  /** Set where the object is not what this file alone says: a kustomization, or a tool that renders values, has a part in it. */
+  rendered?: Rendered
 }
 
 export interface ManifestFile {

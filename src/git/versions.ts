@@ -1,7 +1,7 @@
 import { posix } from 'node:path'
 import type { Branch } from './branch.ts'
 import type { Commit } from './commit.ts'
-import { groupOf } from './locate.ts'
+import { groupOf } from './group.ts'
 import { isManifestFile, type Manifest } from './manifest.ts'
 import { isStateFile } from './statefile.ts'
 

@@ -1,0 +1,73 @@
+import type { Problem } from '../../errors.ts'
+import { fieldAt, listAt, textAt } from '../../kube/field.ts'
+import { isObject } from '../manifest.ts'
+import { at, plain } from '../traced.ts'
+import { type Kind, type Rendering, refusal } from './build.ts'
+import type { Layer } from './layer.ts'
+
+/** Fields that change no object of the kinds that are rendered, or are rendered. */
+const harmless = new Set([
+  ...['apiVersion', 'kind', 'metadata', 'resources', 'bases', 'components', 'namespace', 'namePrefix', 'nameSuffix'],
+  ...['patches', 'patchesStrategicMerge', 'patchesJson6902', 'images', 'replicas', 'labels', 'commonLabels'],
+  ...['commonAnnotations', 'generatorOptions', 'configMapGenerator', 'secretGenerator', 'validators', 'crds'],
+  ...['sortOptions', 'buildMetadata', 'helmCharts', 'helmGlobals', 'helmChartInflationGenerator', 'generators'],
+  ...['replacements', 'vars'],
+])
+
+/** What a pod template refers to by a name that kustomize may change with the name of what it refers to. */
+const references =
+  /"(configMap|secret|configMapRef|secretRef|configMapKeyRef|secretKeyRef|persistentVolumeClaim|imagePullSecrets|serviceAccountName|serviceAccount|priorityClassName|resourceClaimName|resourceClaimTemplateName)":/
+
+/** Why a kustomization may change an object in a way that is not rendered here; undefined when it does not. */
+export function obstacleOf(layer: Layer, { object, ids }: Rendering, kind: Kind): Problem | undefined {
+  const { content } = layer
+  const refused = (message: string, ...field: (string | number)[]) => refusal(layer, message, ...field)
+  const foreign = Object.keys(content).find((field) => !harmless.has(field) && !isEmpty(content[field]))
+  if (foreign !== undefined) return refused(`uses ${foreign}, which Sluice does not render`, foreign)
+  const custom = listAt(content, 'labels').findIndex((entry) => !isEmpty(fieldAt(entry, 'fields')))
+  if (custom >= 0) return refused('sets labels in fields of its own, which Sluice does not render', 'labels', custom)
+  const replacement = listAt(content, 'replacements').findIndex((entry) => reaches(entry, kind, ids))
+  if (replacement >= 0) return refused('uses replacements, which Sluice does not render', 'replacements', replacement)
+  const text = JSON.stringify(plain(object))
+  const variable = listAt(content, 'vars').findIndex((entry) => text.includes(`$(${textAt(entry, 'name') ?? ''})`))
+  if (variable >= 0) return refused('uses vars, which Sluice does not render', 'vars', variable)
+  if (kind.kind !== 'Deployment') return undefined
+
+  const template = JSON.stringify(plain(at(object, ['spec', 'template']) ?? { value: null }))
+  if (!isEmpty(content.generators)) return refused('uses generators, which Sluice does not render', 'generators')
+  for (const field of ['configMapGenerator', 'secretGenerator']) {
+    const made = listAt(content, field).findIndex((entry) =>
+      template.includes(JSON.stringify(textAt(entry, 'name') ?? '')),
+    )
+    if (made >= 0)
+      return refused(
+        `generates a name that the pod template refers to (${field}), which Sluice does not render`,
+        field,
+        made,
+      )
+  }
+  const renames = ['namePrefix', 'nameSuffix'].find((field) => !isEmpty(content[field]))
+  if (renames !== undefined && references.test(template))
+    return refused(`renames what the pod template refers to (${renames}), which Sluice does not render`, renames)
+  return undefined
+}
+
+/** Whether a replacement may write into an object; one that is in another file may. */
+function reaches(replacement: unknown, { kind }: Kind, ids: Rendering['ids']): boolean {
+  const targets = fieldAt(replacement, 'targets')
+  if (!Array.isArray(targets)) return true
+  return targets.some((target) => {
+    const [ofKind, ofName] = [textAt(target, 'select', 'kind'), textAt(target, 'select', 'name')]
+    if (ofKind !== undefined && !isExpression(ofKind) && ofKind !== kind) return false
+    return ofName === undefined || isExpression(ofName) || ids.some(({ name }) => name === ofName)
+  })
+}
+
+function isExpression(text: string): boolean {
+  return /[^A-Za-z0-9-]/.test(text)
+}
+
+function isEmpty(value: unknown): boolean {
+  if (value === undefined || value === null || value === '') return true
+  return isObject(value) || Array.isArray(value) ? Object.keys(value).length === 0 : false
+}
