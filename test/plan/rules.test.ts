@@ -635,6 +635,216 @@ describe('contested weights', () => {
   })
 })
 
+describe('raised again and again', () => {
+  test('the third raise in one step takes all traffic to stable, in Git too, naming who, until somebody resumes', () => {
+    const world = atTen()
+    for (let i = 0; i < 3; i++) {
+      world.write('v2', 60, 'argocd-controller')
+      world.settle()
+    }
+    expect(world.weightsOf('v2')).toEqual([10, 60, 10, 60, 10, 60, 0])
+    expect(world.status).toMatchObject({
+      phase: 'Paused',
+      paused: { reason: 'WeightContested', by: 'argocd-controller' },
+    })
+    expect(world.status.message).toContain('argocd-controller')
+    expect(world.log.at(-1)).toMatchObject({ kind: 'restore', weights: { canary: 'v2', weight: 0 } })
+    expect(world.told.filter((t) => t.topic === 'paused')).toHaveLength(1)
+    world.pass(10 * 60_000)
+    expect(world.weight).toBe(0)
+    world.ask('resume', {})
+    world.pass(10 * 60_000)
+    expect(world.weightsOf('v2').slice(-3)).toEqual([10, 50, 100])
+    expect(world.status.phase).toBe('Healthy')
+  })
+
+  test('a raise after that is put back and said, and nobody is told a second time', () => {
+    const world = atTen()
+    for (let i = 0; i < 5; i++) {
+      world.write('v2', 60, 'flux')
+      world.settle()
+    }
+    expect(world.weightsOf('v2').slice(-4)).toEqual([60, 0, 60, 0])
+    expect(world.told.filter((t) => t.topic === 'paused')).toHaveLength(1)
+  })
+
+  test('two in one step and one in the next are no contest', () => {
+    const world = atTen()
+    for (const _ of [1, 2]) {
+      world.write('v2', 60, 'flux')
+      world.settle()
+    }
+    while (world.weight !== 50) world.pass(15_000)
+    world.write('v2', 90, 'flux')
+    world.settle()
+    expect(world.weight).toBe(50)
+    expect(world.status.paused).toBeUndefined()
+  })
+
+  test('with stable gone, whoever raises it may be saving the service: nothing is taken away', () => {
+    const world = atTen()
+    world.pods.v1 = { replicas: 2, ready: 0 }
+    for (let i = 0; i < 4; i++) {
+      world.write('v2', 60 + i, 'flux')
+      world.settle()
+    }
+    expect(world.weight).toBe(63)
+  })
+
+  test('an engine that applies the old weight once more after a revert, before Git could be told, is put back at once', () => {
+    const world = atTen()
+    world.gitDown = true
+    world.desire('v1')
+    world.settle()
+    expect(world.status).toMatchObject({ phase: 'Healthy' })
+    world.write('v2', 10, 'flux')
+    world.settle()
+    expect(world.points).toMatchObject({ v1: 100, v2: 0 })
+    world.gitDown = false
+    world.settle()
+    // Git says so now: from here on a weight is what somebody wants.
+    world.write('v2', 10, 'kubectl-edit')
+    world.settle()
+    expect(world.points).toMatchObject({ v1: 90, v2: 10 })
+  })
+
+  test('the same after a rollback, naming who wrote it', () => {
+    const world = atTen()
+    world.gitDown = true
+    world.breaching.add('v2')
+    world.settle()
+    world.write('v2', 10, 'kustomize-controller')
+    world.settle()
+    expect(world.points).toMatchObject({ v1: 100, v2: 0 })
+    expect(world.events.at(-1)?.message).toContain('kustomize-controller')
+  })
+})
+
+describe('yes, but', () => {
+  test('approved for later: the move waits for its time, then is made without being asked again', () => {
+    const world = atTen({ steps: approvalSteps })
+    world.pass(3 * 60_000)
+    const later = world.now + 30 * 60_000
+    world.approve('dana', { notBefore: later })
+    world.settle()
+    expect(world.status).toMatchObject({
+      phase: 'AwaitingApproval',
+      approval: { state: 'Approved', notBefore: new Date(later).toISOString() },
+    })
+    expect(world.status.message).toContain(new Date(later).toISOString())
+    world.pass(29 * 60_000)
+    expect(world.weight).toBe(10)
+    world.pass(90_000)
+    expect(world.weightsOf('v2').slice(0, 2)).toEqual([10, 50])
+    expect(Object.keys(world.approvals)).toHaveLength(1)
+  })
+
+  test('a breach while an approval waits for its time goes back at once', () => {
+    const world = atTen({ steps: approvalSteps })
+    world.pass(3 * 60_000)
+    world.approve('dana', { notBefore: world.now + 30 * 60_000 })
+    world.settle()
+    world.breaching.add('v2')
+    world.pass(15_000)
+    expect(world.weight).toBe(0)
+  })
+
+  test('an emergency is told to everybody once, and stands in the commit, the status and the events', () => {
+    const world = atTen({ steps: approvalSteps })
+    world.pass(3 * 60_000)
+    world.approve('user:ops', { override: 'the site is down' })
+    world.settle()
+    expect(world.weight).toBe(50)
+    expect(world.status.step).toMatchObject({ approvedBy: ['user:ops'], override: 'the site is down' })
+    expect(world.events.filter((e) => e.reason === 'ApprovalOverridden')).toHaveLength(1)
+    expect(world.told.filter((t) => t.topic === 'override')).toMatchObject([
+      { message: expect.stringContaining('the site is down') },
+    ])
+    expect(world.handed.find((e) => e.weights?.weight === 50)?.trailers).toMatchObject({
+      'Approved-by': 'user:ops',
+      Override: 'the site is down',
+    })
+  })
+
+  test('who is asked learns what would change, and which of the approvers must be among them', () => {
+    const steps = approvalSteps.map((s) =>
+      s.approval ? { ...s, approval: { ...s.approval, requiredFrom: ['group:security'] } } : s,
+    )
+    const world = atTen({ steps })
+    world.pass(3 * 60_000)
+    const [asked] = Object.values(world.approvals)
+    expect(asked?.question).toMatchObject({
+      requiredFrom: ['group:security'],
+      change: { from: { image: 'my-app:v1' }, to: { revision: world.status.canary?.revision, image: 'my-app:v2' } },
+    })
+    expect(world.status.message).toContain('group:security')
+    expect(world.told.filter((t) => t.topic === 'approval')).toHaveLength(1)
+  })
+})
+
+describe('pull requests', () => {
+  test('a rollback is over when traffic is back; its commit lies in a pull request and is not waited for at deletion', () => {
+    const world = atTen()
+    world.gitMode = 'PullRequest'
+    world.commits = 'Outcomes'
+    world.proposes = 'https://forge.example.com/shop/config/pull/7'
+    world.breaching.add('v2')
+    world.settle()
+    expect(world.status.phase).toBe('RolledBack')
+    expect(world.status.git?.pending).toMatchObject([{ kind: 'rollback', proposed: world.proposes }])
+    world.deleting = true
+    world.settle()
+    expect(world.gone).toBe(true)
+    expect(world.events.find((e) => e.reason === 'GitLeftBehind')?.message).toContain('pull/7')
+  })
+
+  test('what people declined is said, and proposed no more once there is a newer outcome', () => {
+    const world = atTen()
+    world.gitMode = 'PullRequest'
+    world.commits = 'Outcomes'
+    world.declines = true
+    world.breaching.add('v2')
+    world.settle()
+    expect(world.status.git).toMatchObject({ committed: false, pending: [{ kind: 'rollback', declined: true }] })
+    world.desire('v3')
+    while (world.status.canary?.name !== 'v3') world.pass(15_000)
+    world.breaching.add('v3')
+    world.pass(60_000)
+    expect(world.status.git?.pending).toHaveLength(1)
+  })
+})
+
+describe('windows', () => {
+  const night = [{ allow: '0 9 * * 1-5', for: '8h', timezone: 'Europe/London' }]
+
+  test('a canary in flight keeps its weight when the window closes; status says why and when it opens, and then it goes on', () => {
+    const world = atTen({ windows: night })
+    // The model begins on Thursday 2026-01-01 at midnight, so that it moved to 10 % at 09:00.
+    expect(new Date(world.now).toISOString()).toMatch(/^2026-01-01T09:00/)
+    world.pass(45_000)
+    world.advance(8 * 3_600_000)
+    world.pass(60_000)
+    expect(world.weight).toBe(10)
+    expect(world.status.window).toMatchObject({ open: false, opensAt: '2026-01-02T09:00:00.000Z' })
+    expect(world.status.message).toContain('2026-01-02T09:00:00.000Z')
+    world.breaching.add('v2')
+    world.settle()
+    expect(world.weight).toBe(0)
+    expect(world.status.window).toBeUndefined()
+  })
+
+  test('an edited window counts at once', () => {
+    const world = atTen({ windows: night })
+    world.advance(9 * 3_600_000)
+    world.pass(60_000)
+    expect(world.status.window?.open).toBe(false)
+    world.spec = { ...world.spec, windows: [] }
+    world.generation++
+    world.settle()
+    expect(world.weight).toBe(50)
+  })
+})
+
 describe('approvals are for a digest', () => {
   test('a changed spec after the approval voids it and asks again', () => {
     const world = atTen({ steps: approvalSteps })

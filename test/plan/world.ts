@@ -1,7 +1,7 @@
 import { type RolloutSpec, rolloutSpec } from '../../src/api/rollout.ts'
 import type { PendingCommit, RevisionRecord, RolloutStatus } from '../../src/api/status.ts'
 import type { Problem } from '../../src/errors.ts'
-import type { Effect, Plan, SetWeight } from '../../src/plan/effects.ts'
+import type { ApprovalQuestion, Effect, Plan, SetWeight } from '../../src/plan/effects.ts'
 import type {
   CommitResult,
   Observation,
@@ -36,6 +36,14 @@ export interface ModelApproval {
   by: string[]
   expiresAt: number
   closed?: 'Void' | 'Consumed'
+  notBefore?: number
+  override?: string
+  /** What was asked, as it was put. */
+  question?: ApprovalQuestion
+}
+
+function observed({ question: _, ...asked }: ModelApproval, name: string) {
+  return { ...asked, name }
 }
 
 /** How a reconcile ends early: killed before the effect with this index, or after the status was recorded and before commits are handed over. */
@@ -101,16 +109,22 @@ export class World {
   person: { canary: string; weight: number; commit: string; author: string } | undefined
   gitConflict: Observation['git']['conflict']
   gitRefuses = false
+  /** Pull request mode: where an outcome lies, and whether a person has closed it. */
+  proposes: string | undefined
+  declines = false
   /** Commits of other people. */
   gitCommits = 0
   memory: Observation['git']['memory']
   /** Commits handed over and not made yet; lost with the process. */
   queue = new Map<string, PendingCommit>()
+  /** Every commit that was handed over. */
+  handed: PendingCommit[] = []
   results: Record<string, CommitResult> = {}
   approvals: Record<string, ModelApproval> = {}
   request: RequestObservation | undefined
   changes: WeightChange[] = []
   events: { reason: string; message: string }[] = []
+  told: { topic: string; message: string }[] = []
   problem: Observation['traffic']['problem']
   specProblem: Problem | undefined
   workloadGone = new Set<string>()
@@ -278,7 +292,7 @@ export class World {
         slis: canary && this.looked ? this.spec.analysis.slis.map((sli) => this.sli(sli.name, canary.name)) : [],
       },
       git: this.git(status),
-      ...(asked && approval && !asked.closed ? { approval: { ...asked, name: approval.name } } : {}),
+      ...(asked && approval && !asked.closed ? { approval: observed(asked, approval.name) } : {}),
       ...(this.request ? { request: this.request } : {}),
     }
   }
@@ -418,7 +432,11 @@ export class World {
     this.onStatus?.(this.status)
     if (options.crashRecorded) return this.crashed(decided)
     if (status === decided.status)
-      for (const effect of decided.effects) if (effect.kind === 'commit') this.queue.set(effect.entry.op, effect.entry)
+      for (const effect of decided.effects) {
+        if (effect.kind !== 'commit') continue
+        this.queue.set(effect.entry.op, effect.entry)
+        if (!this.handed.some((e) => e.op === effect.entry.op)) this.handed.push(effect.entry)
+      }
     this.push()
     return decided
   }
@@ -489,6 +507,7 @@ export class World {
             expiresAt: effect.approval.expiresAt,
             state: 'Pending',
             by: [],
+            question: effect.approval,
           }
         return true
       }
@@ -497,6 +516,9 @@ export class World {
         if (known) known.closed ??= effect.state
         return true
       }
+      case 'notify':
+        this.told.push({ topic: effect.topic, message: effect.message })
+        return true
       case 'event':
         this.events.push({ reason: effect.reason, message: effect.message })
         return true
@@ -526,6 +548,9 @@ export class World {
     if (this.gitDown) return { state: 'Waiting', message: 'the remote is down' }
     if (this.log.some((c) => c.op === entry.op)) return { state: 'Done', sha: `sha-${entry.op}`, at: this.now }
     if (entry.void) return { state: 'Done', at: this.now }
+    if (this.proposes) return { state: 'Waiting', message: `lies in ${this.proposes}`, proposed: this.proposes }
+    if (this.declines)
+      return { state: 'Refused', problem: { reason: 'PullRequestDeclined', message: 'dana closed #7' } }
     if (this.gitRefuses)
       return { state: 'Refused', problem: { reason: 'GitProtected', message: 'the branch is protected' } }
     const { weights, desired, template } = entry
@@ -571,9 +596,9 @@ export class World {
     if (points.ok) Object.assign(this.gitPoints, { [stable]: points.stable, [canary]: points.canary })
   }
 
-  approve(by = 'dana'): void {
+  approve(by = 'dana', rest: Pick<ModelApproval, 'notBefore' | 'override'> = {}): void {
     for (const approval of Object.values(this.approvals))
-      if (approval.state === 'Pending') Object.assign(approval, { state: 'Approved', by: [by] })
+      if (approval.state === 'Pending') Object.assign(approval, { state: 'Approved', by: [by], ...rest })
   }
 
   /** The weights the canary was given, in order, as the outside saw them. */
