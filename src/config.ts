@@ -9,6 +9,10 @@ export interface ControllerConfig {
   /** Only these namespaces; all when empty. */
   namespaces: string[]
   listen: string
+  /** Where the web page listens; nowhere when left out. */
+  page?: string
+  /** Names by which the page may be called besides addresses and localhost. */
+  pageHosts: string[]
   clusterName?: string
   /** Take over state files that another cluster wrote. */
   takeOver: boolean
@@ -63,6 +67,7 @@ export interface ControllerFlags {
   prometheus?: string
   namespace?: string[]
   listen?: string
+  page?: string
   clusterName?: string
   takeOver?: boolean
   logLevel?: string
@@ -75,12 +80,16 @@ export function controllerConfig(flags: ControllerFlags = {}, env: Env = environ
   const prometheus = httpUrl(flags.prometheus ?? env.SLUICE_PROMETHEUS)
   const clusterName = flags.clusterName ?? env.SLUICE_CLUSTER_NAME
   const inCluster = env.KUBERNETES_SERVICE_HOST !== undefined && kubeconfig === undefined
+  const listen = flags.listen ?? env.SLUICE_LISTEN ?? (inCluster ? '0.0.0.0:8080' : '127.0.0.1:8080')
+  const page = flags.page ?? env.SLUICE_PAGE ?? defaultPage(listen)
   return {
     ...(kubeconfig ? { kubeconfig } : {}),
     ...(prometheus ? { prometheus } : {}),
     ...(clusterName ? { clusterName } : {}),
     namespaces: flags.namespace ?? list(env.SLUICE_NAMESPACES),
-    listen: flags.listen ?? env.SLUICE_LISTEN ?? (inCluster ? '0.0.0.0:8080' : '127.0.0.1:8080'),
+    listen,
+    ...(page === 'off' ? {} : { page }),
+    pageHosts: list(env.SLUICE_PAGE_HOSTS),
     takeOver: flags.takeOver ?? env.SLUICE_TAKE_OVER === 'true',
     logLevel: flags.logLevel ?? env.SLUICE_LOG_LEVEL ?? 'info',
     workDir: flags.workDir ?? env.SLUICE_WORK_DIR ?? `${env.TMPDIR ?? '/tmp'}/sluice`,
@@ -106,6 +115,11 @@ export function controllerConfig(flags: ControllerFlags = {}, env: Env = environ
     workers: Number(env.SLUICE_WORKERS ?? 8),
     gitEnv: gitEnv(env),
   }
+}
+
+/** Only this machine, or this pod: who may forward a port to it may look. A free port where the rest takes a free one. */
+function defaultPage(listen: string): string {
+  return listen.endsWith(':0') ? '127.0.0.1:0' : '127.0.0.1:8081'
 }
 
 const forGit = [

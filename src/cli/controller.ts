@@ -18,6 +18,7 @@ export const controllerCommand: CommandFactory = (exit) =>
       name,
     ])
     .option('--listen <host:port>', 'health, metrics and Slack')
+    .option('--page <host:port>', 'the web page, for people who look; 127.0.0.1:8081, or off')
     .option('--cluster-name <name>', 'names this cluster in state files; by default the UID of kube-system')
     .option('--take-over', 'take over state files that another cluster wrote, after a rebuild')
     .option('--log-level <level>', 'trace, debug, info, warn, error')

@@ -35,7 +35,9 @@ export function happenings(before: RolloutStatus, after: RolloutStatus, now: num
   }
   if (after.paused && after.paused.at !== before.paused?.at) tell('Paused', after.paused.message)
   if (before.paused && !after.paused && after.canary) tell('Resumed', 'goes on')
-  if (after.window && !before.window) tell('Closed', after.window.reason)
+  if (after.window?.open === false && before.window?.open !== false) {
+    tell('Closed', after.window.reason ?? 'no window is open')
+  }
   if (after.lastOutcome && after.lastOutcome.at !== before.lastOutcome?.at) {
     tell(
       'Outcome',

@@ -13,6 +13,7 @@ import { createPacer } from '../pacer.ts'
 import type { Runtime } from '../runtime.ts'
 import { createHealth } from '../server/health.ts'
 import { createMetrics } from '../server/metrics.ts'
+import { createPage, type Page } from '../server/page/server.ts'
 import { createServer } from '../server/server.ts'
 import { createIstioRouter } from '../traffic/istio/router.ts'
 import { createWorkload } from '../workload/create.ts'
@@ -25,8 +26,10 @@ import { createConfigs } from './configs.ts'
 import type { Context } from './context.ts'
 import { createAnalysisFeed } from './feed.ts'
 import { gitHooks } from './git-hooks.ts'
+import { createGitLog } from './git-log.ts'
 import { createHandwork } from './handwork.ts'
 import { giveBackMemory } from './memory.ts'
+import { createPageSource } from './page-source.ts'
 import { createChannels } from './people.ts'
 import { prometheusFinder } from './prometheus.ts'
 import { reconcile } from './reconcile.ts'
@@ -46,6 +49,8 @@ const RETREATS_AT_ONCE = 64
 export interface Controller {
   /** Base URL of health, metrics and the Slack endpoint. */
   url: string
+  /** Base URL of the web page, where there is one. */
+  pageUrl?: string
   /** Resolves when all caches have been read. */
   synced: Promise<void>
   /** Finishes what is being done, hands the lease over, and ends. */
@@ -87,7 +92,7 @@ export async function startController(config: ControllerConfig, parts: Controlle
   const events = createEventRecorder({ client, runtime, log, instance: config.identity })
   const router = createIstioRouter({ client, reader: caches })
   const recorder = createRecorder({ client, runtime, log, checkpointMs: config.checkpointMs })
-  const chronicle = createChronicle()
+  const chronicle = createChronicle(() => page?.changed())
   const pacer = createPacer()
   const analyst = createAnalyst({
     prometheusFor: prometheusFinder({ client, metrics, ...(config.prometheus ? { url: config.prometheus } : {}) }),
@@ -157,6 +162,7 @@ export async function startController(config: ControllerConfig, parts: Controlle
 
   function onChange(kind: Kind, key: string, object: KubeObject | undefined, previous: KubeObject | undefined): void {
     if (kind === 'rolloutSources') sources.changed(key, object)
+    if (kind === 'rollouts' || kind === 'approvals') page?.changed()
     if (kind === 'approvals' && object && working && context.isLeader()) showApproval(object)
     for (const rollout of triggers.concerned(kind, key, object, previous)) queue.add(rollout)
     if (kind === 'deployments' && !object) latch.forget(previous?.metadata.uid ?? '')
@@ -251,6 +257,26 @@ export async function startController(config: ControllerConfig, parts: Controlle
       }),
     ],
   })
+  const page = config.page === undefined ? undefined : await openPage(config.page)
+
+  /** The page is for people who look; that it cannot be shown ends nothing. */
+  async function openPage(listen: string): Promise<Page | undefined> {
+    const gitLog = createGitLog({
+      read: (rollout) => sources.history(rollout),
+      runtime,
+      onRead: () => page?.changed(),
+      onError: (error) => log.debug({ err: error }, 'the Git log was not read'),
+    })
+    const isLeader = () => working !== undefined && context.isLeader()
+    const source = createPageSource({ caches, recorder, chronicle, log: gitLog, isLeader })
+    try {
+      return await createPage({ listen, hosts: config.pageHosts, source, runtime, log })
+    } catch (error) {
+      log.warn({ err: error, listen }, 'the web page is not shown')
+      return undefined
+    }
+  }
+
   /** Asks until the API server answers: a blip at the start must not leave a controller that never acts. */
   async function nameCluster(): Promise<string> {
     for (let attempt = 0; ; attempt++) {
@@ -270,7 +296,7 @@ export async function startController(config: ControllerConfig, parts: Controlle
   const synced = caches.synced(stopped.signal).then(async () => {
     cluster = await nameCluster()
     giveBackMemory()
-    log.info({ rollouts: caches.of('rollouts').list().length, listen: server.url, cluster }, 'synced')
+    log.info({ rollouts: caches.of('rollouts').list().length, listen: server.url, page: page?.url, cluster }, 'synced')
     if (elector) elector.start()
     else lead(cluster)
   })
@@ -285,13 +311,14 @@ export async function startController(config: ControllerConfig, parts: Controlle
 
   return {
     url: server.url,
+    ...(page ? { pageUrl: page.url } : {}),
     synced,
     async stop() {
       stopped.abort()
       await (elector ? elector.stop(finish) : finish())
       // Events are a courtesy: they get a moment, not the patience of their retries.
       const told = Promise.race([events.flush(), runtime.sleep(EVENTS_GRACE_MS)]).then(() => events.stop())
-      await Promise.all([caches.stop(), configs.stop(), channels.stop(), told, server.stop()])
+      await Promise.all([caches.stop(), configs.stop(), channels.stop(), told, server.stop(), page?.stop()])
       client.close()
     },
   }

@@ -3,6 +3,7 @@ import type { Logger } from 'pino'
 import type { RolloutSpec } from '../api/rollout.ts'
 import type { PendingCommit, RolloutStatus } from '../api/status.ts'
 import { createBranches } from '../git/branch.ts'
+import type { Operation } from '../git/history.ts'
 import type { ProposedWeights } from '../git/owned.ts'
 import { createGitRecorder, type GitRecorder } from '../git/record.ts'
 import type { Hook } from '../git/source.ts'
@@ -26,6 +27,8 @@ export interface Sources extends GitPort {
   changed(key: string, object: KubeObject | undefined): void
   /** A forge tells of news for this RolloutSource. */
   poke(key: string, hook: Hook): void
+  /** Every operation of a Rollout that Git tells, oldest first; undefined without Git. @throws {SluiceError} when it cannot be read. */
+  history(rollout: KubeObject): Promise<Operation[] | undefined>
   /** A Rollout is gone. */
   forget(key: string): void
   stop(): Promise<void>
@@ -113,6 +116,11 @@ export function createSources(options: SourcesOptions): Sources {
       for (const rollout of rolloutsOf(key)) onChange(rollout)
     },
     poke: (key, hook) => running?.sources.poke(key, hook),
+    async history(rollout) {
+      const found = running?.sources.lookup(sourceKeyOf(rollout) ?? '')
+      const { namespace = '', name } = rollout.metadata
+      return found?.state === 'ready' ? running?.recorder.history(found.source, { namespace, name }) : undefined
+    },
     forget: (key) => running?.recorder.forget(key),
     start(cluster) {
       if (running) return

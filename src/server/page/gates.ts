@@ -92,9 +92,10 @@ function requestGates({ analysis }: RolloutSpec, status: RolloutStatus): GateVie
 
 function windowGate(spec: RolloutSpec, { window }: RolloutStatus): GateView[] {
   if (spec.windows.length === 0) return []
-  if (!window) return [{ kind: 'Window', open: true, text: 'a window is open' }]
+  if (!window || window.open) return [{ kind: 'Window', open: true, text: 'a window is open' }]
   const opensAt = Date.parse(window.opensAt ?? '')
-  return [{ kind: 'Window', open: false, text: window.reason, ...(Number.isNaN(opensAt) ? {} : { opensAt }) }]
+  const text = window.reason ?? 'no window is open'
+  return [{ kind: 'Window', open: false, text, ...(Number.isNaN(opensAt) ? {} : { opensAt }) }]
 }
 
 function approvalGate(
