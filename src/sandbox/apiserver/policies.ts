@@ -46,7 +46,8 @@ export function runPolicies(
   registry: Registry,
   authorizer: Authorizer,
 ): () => void {
-  const env = policyEnvironment()
+  const env = policyEnvironment('authorizer')
+  const messageEnv = policyEnvironment('no authorizer')
   const compiled = new Map<string, Program>()
 
   function program(expression: string): Program {
@@ -210,7 +211,8 @@ export function runPolicies(
     if (type.group !== group || !object || !type.plural.endsWith('policies')) return
     const causes = policyExpressions(object).flatMap(({ field, expression }) => {
       try {
-        program(expression)
+        if (field.endsWith('.messageExpression')) compilePolicy(messageEnv, expression)
+        else program(expression)
         return []
       } catch (error) {
         const why = error instanceof Error ? firstLine(error.message) : String(error)

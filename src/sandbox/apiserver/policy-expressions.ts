@@ -9,10 +9,10 @@ import { authorizerValue, registerAuthorizer } from './policy-authorizer.ts'
 import { inVersion } from './request-context.ts'
 import type { Schema } from './schema.ts'
 
-/** The variables admission expressions see. */
-export function policyEnvironment(): Environment {
+/** The variables admission expressions see; those that word a message have no authorizer to ask. */
+export function policyEnvironment(asks: 'authorizer' | 'no authorizer'): Environment {
   const env = celEnvironment(['object', 'oldObject', 'request', 'namespaceObject', 'params', 'variables'])
-  registerAuthorizer(env)
+  if (asks === 'authorizer') registerAuthorizer(env)
   env.registerFunction('jsonpatchEscapeKey(string): string', (key: string) =>
     key.replaceAll('~', '~0').replaceAll('/', '~1'),
   )
