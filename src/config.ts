@@ -27,8 +27,11 @@ export interface ControllerConfig {
   identity: string
   /** How often evidence is written to status while nothing else changes, milliseconds. */
   checkpointMs: number
-  /** `apiUrl`: base URL of Slack's Web API where it is not the usual one, as in GovSlack or behind a proxy. */
-  slack: { token?: string; channel?: string; signingSecrets: string[]; apiUrl?: string }
+  /**
+   * `appToken` opens a socket for clicks where Slack cannot reach the cluster.
+   * `apiUrl`: base URL of Slack's Web API where it is not the usual one, as in GovSlack or behind a proxy.
+   */
+  slack: { token?: string; appToken?: string; channel?: string; signingSecrets: string[]; apiUrl?: string }
   webhook?: { url: string; secret?: string }
   workers: number
   /** Variables that git may see: where programs, proxies and authorities are. */
@@ -100,6 +103,7 @@ export function controllerConfig(flags: ControllerFlags = {}, env: Env = environ
     checkpointMs: Number(env.SLUICE_CHECKPOINT_SECONDS ?? 60) * 1000,
     slack: {
       ...(env.SLUICE_SLACK_TOKEN ? { token: env.SLUICE_SLACK_TOKEN } : {}),
+      ...(env.SLUICE_SLACK_APP_TOKEN ? { appToken: env.SLUICE_SLACK_APP_TOKEN } : {}),
       ...(env.SLUICE_SLACK_CHANNEL ? { channel: env.SLUICE_SLACK_CHANNEL } : {}),
       ...(env.SLUICE_SLACK_API_URL ? { apiUrl: env.SLUICE_SLACK_API_URL } : {}),
       signingSecrets: list(env.SLUICE_SLACK_SIGNING_SECRETS ?? env.SLUICE_SLACK_SIGNING_SECRET),

@@ -47,8 +47,10 @@ export interface Approvals {
   record(object: KubeObject): Promise<void>
   /** Closes a question for good: `Consumed` when its move was made, `Void` when it does not apply any more. */
   close(key: ApprovalKey, state: 'Void' | 'Consumed', message: string): Promise<void>
-  /** Remembers the Slack message that asks. */
-  rememberMessage(key: ApprovalKey, message: { channel: string; ts: string }): Promise<void>
+  /** Remembers the Slack message that asks, and a hash of what it says. */
+  rememberMessage(key: ApprovalKey, message: NonNullable<ApprovalStatus['slack']>): Promise<void>
+  /** Notes what became of the rollout that asked; the first word stands. */
+  recordOutcome(key: ApprovalKey, outcome: NonNullable<ApprovalStatus['outcome']>): Promise<void>
   /** Deletes all but the newest ten closed questions of a Rollout. Open ones stay. */
   prune(owner: Owner): Promise<void>
 }
@@ -180,11 +182,20 @@ export function createApprovals({ client, runtime, log }: ApprovalsConfig): Appr
     },
 
     async rememberMessage(key, slack) {
-      await update<void>(key, (approval) =>
-        approval === undefined ||
-        (approval.status.slack?.ts === slack.ts && approval.status.slack.channel === slack.channel)
+      await update<void>(key, (approval) => {
+        const { channel, ts, shown } = approval?.status.slack ?? {}
+        const known = channel === slack.channel && ts === slack.ts && shown === slack.shown
+        return approval === undefined || known
           ? { result: done }
-          : { ops: writeStatus(approval, { slack }), subresource: 'status', result: done },
+          : { ops: writeStatus(approval, { slack }), subresource: 'status', result: done }
+      })
+    },
+
+    async recordOutcome(key, outcome) {
+      await update<void>(key, (approval) =>
+        approval === undefined || approval.status.outcome !== undefined
+          ? { result: done }
+          : { ops: writeStatus(approval, { outcome }), subresource: 'status', result: done },
       )
     },
 

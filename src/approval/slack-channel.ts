@@ -1,34 +1,72 @@
+import { createHash } from 'node:crypto'
 import type { Logger } from 'pino'
 import { createDelivery, type DeliveryConfig } from '../notify/delivery.ts'
-import type { SlackApi, SlackPlace } from '../notify/slack-api.ts'
+import { DeliveryFailed } from '../notify/delivery-failed.ts'
+import type { SlackApi, SlackMessage, SlackPlace } from '../notify/slack-api.ts'
+import { createSlackThreads, type SlackThreads } from '../notify/slack-threads.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Approvals } from './approvals.ts'
 import type { ApprovalChannel } from './channels.ts'
 import { type Approval, isOpen, readApproval } from './object.ts'
-import { renderQuestion } from './slack-message.ts'
+import { renderPlainQuestion, renderQuestion } from './slack-message.ts'
 
-export interface SlackChannelConfig extends Pick<DeliveryConfig, 'backoff' | 'giveUpAfterMs' | 'onLost'> {
+export interface SlackChannelConfig extends Pick<DeliveryConfig, 'backoff' | 'onLost'> {
   api: Pick<SlackApi, 'post' | 'update'>
   approvals: Pick<Approvals, 'get' | 'rememberMessage'>
-  /** Id of the channel that is asked. */
-  channel: string
+  /** Id or name of the channel that is asked; undefined: this question is not for Slack. */
+  channelFor(approval: Approval): string | undefined
+  /** The attempt of the rollout that asks, once it is known: its questions stand in its thread. */
+  attemptOf?(approval: Approval): number | undefined
+  threads?: SlackThreads
   runtime: Runtime
   log: Logger
 }
 
 interface Shown {
   place: SlackPlace
-  content: string
+  hash: string
+  /** Whether the Approval's status says so too. */
+  recorded: boolean
+}
+
+/** A question is shown as long as it is open, whatever takes its time; it ends by itself. */
+const GIVE_UP_MS = 365 * 86_400_000
+
+/** Longer than its parts: an attempt that is given up while it goes on could post twice. */
+const ATTEMPT_MS = 30_000
+
+/** The status that tells of the attempt is written just after the question is asked. */
+const ATTEMPT_LOOKS = 20
+const ATTEMPT_PAUSE_MS = 100
+
+const fixes: Record<string, string> = {
+  not_in_channel: 'invite the app to the channel',
+  channel_not_found: 'check the id of the channel, and invite the app if it is private',
+  is_archived: 'name another channel; this one is archived',
+  missing_scope: 'give the app the scope chat:write and install it again',
+  invalid_auth: 'put the present bot token into the Secret',
+  not_authed: 'put the present bot token into the Secret',
+  token_revoked: 'put the present bot token into the Secret',
+  token_expired: 'put the present bot token into the Secret',
+  account_inactive: 'the app is not installed any more; install it, and put its token into the Secret',
 }
 
 /**
- * One message per question, posted once and updated afterwards. Where the message is, is kept in the Approval's
- * status, so that a restart goes on with the same one.
+ * One message per question, posted once and updated afterwards. Where the message is and what it says is kept in the Approval's status, so
+ * that a restart goes on with the same one and sends nothing that stands there already. Tried until it works or the question is closed.
  */
 export function createSlackChannel(config: SlackChannelConfig): ApprovalChannel {
-  const { api, approvals, channel, runtime, log, ...rest } = config
-  const delivery = createDelivery({ ...rest, runtime, log, name: 'slack approvals' })
+  const { api, approvals, channelFor, attemptOf, runtime, log, threads = createSlackThreads({ log }), ...rest } = config
+  const delivery = createDelivery({
+    ...rest,
+    runtime,
+    log,
+    name: 'slack approvals',
+    giveUpAfterMs: GIVE_UP_MS,
+    attemptMs: ATTEMPT_MS,
+  })
   const shown = new Map<string, Shown>()
+  const complained = new Set<string>()
 
   function remember(uid: string, what: Shown): void {
     shown.delete(uid)
@@ -37,24 +75,83 @@ export function createSlackChannel(config: SlackChannelConfig): ApprovalChannel 
     shown.set(uid, what)
   }
 
-  async function deliver(approval: Approval): Promise<void> {
-    const message = renderQuestion(approval, runtime.now())
-    const content = JSON.stringify(message)
-    const before = shown.get(approval.uid)
-    if (before?.content === content) return
-    // The cache this came from may be older than the message: ask the API server before posting a second one.
-    const place = before?.place ?? approval.status.slack ?? (await approvals.get(approval))?.status.slack
-    if (place !== undefined) {
-      await api.update(place, message)
-      remember(approval.uid, { place, content })
-      return
+  /** With the plain message where Slack finds something wrong with the blocks of the full one. */
+  async function send<T>(approval: Approval, how: (message: SlackMessage) => Promise<T>): Promise<T> {
+    try {
+      return await how(renderQuestion(approval, runtime.now()))
+    } catch (error) {
+      const code = error instanceof DeliveryFailed ? error.code : undefined
+      if (code !== 'invalid_blocks' && code !== 'msg_blocks_too_long' && code !== 'invalid_blocks_format') throw error
+      log.error({ code, approval: `${approval.namespace}/${approval.name}` }, 'slack refuses the message of a question')
+      return how(renderPlainQuestion(approval, runtime.now()))
     }
-    if (!isOpen(approval, runtime.now())) return
-    const posted = await api.post(channel, message)
-    remember(approval.uid, { place: posted, content })
-    await approvals.rememberMessage(approval, posted).catch((err: unknown) => {
+  }
+
+  async function post(approval: Approval, channel: string): Promise<SlackPlace> {
+    const attempt = await knownAttempt(approval)
+    const rollout = `${approval.namespace}/${approval.spec.rollout}`
+    const say = (ts?: string) =>
+      send(approval, (message) => api.post(channel, message, ts === undefined ? undefined : { ts, broadcast: true }))
+    try {
+      return attempt === undefined ? await say() : await threads.send({ rollout, attempt }, channel, say)
+    } catch (error) {
+      if (!(error instanceof DeliveryFailed) || !error.permanent) throw error
+      // Somebody has to do something, and then the question must come: people are waited for.
+      const fix = fixes[error.code ?? ''] ?? 'see what Slack says about this error'
+      if (!complained.has(`${channel} ${error.code}`))
+        log.error({ channel, code: error.code, fix }, 'slack does not take questions')
+      complained.add(`${channel} ${error.code}`)
+      throw new DeliveryFailed(`${error.message}; ${fix}`, { permanent: false, code: error.code })
+    }
+  }
+
+  async function knownAttempt(approval: Approval): Promise<number | undefined> {
+    for (let look = 0; attemptOf !== undefined && look < ATTEMPT_LOOKS; look++) {
+      const attempt = attemptOf(approval)
+      if (attempt !== undefined) return attempt
+      await runtime.sleep(ATTEMPT_PAUSE_MS)
+    }
+    return undefined
+  }
+
+  /** Updates the message. False when somebody has deleted it. */
+  async function update(approval: Approval, place: SlackPlace): Promise<boolean> {
+    try {
+      await send(approval, (message) => api.update(place, message))
+      return true
+    } catch (error) {
+      if (error instanceof DeliveryFailed && error.code === 'message_not_found') return false
+      throw error
+    }
+  }
+
+  async function deliver(approval: Approval): Promise<void> {
+    const { uid } = approval
+    const hash = hashOf(renderQuestion(approval, runtime.now()))
+    const before = shown.get(uid)
+    if (before?.hash === hash) return before.recorded ? undefined : record(approval, before)
+    const open = isOpen(approval, runtime.now())
+    let noted = approval.status.slack
+    // The cache this came from may be older than the message: ask the API server before posting a second one.
+    if (before === undefined && noted === undefined && open) noted = (await approvals.get(approval))?.status.slack
+    if (before === undefined && noted?.shown === hash) return
+    const place = before?.place ?? (noted && { channel: noted.channel, ts: noted.ts })
+    if (place !== undefined && (await update(approval, place)))
+      return record(approval, { place, hash, recorded: false })
+    const channel = channelFor(approval)
+    if (!open || channel === undefined) return
+    await record(approval, { place: await post(approval, channel), hash, recorded: false })
+  }
+
+  async function record(approval: Approval, what: Shown): Promise<void> {
+    remember(approval.uid, what)
+    try {
+      await approvals.rememberMessage(approval, { ...what.place, shown: what.hash })
+      remember(approval.uid, { ...what, recorded: true })
+    } catch (err) {
       log.warn({ err, approval: `${approval.namespace}/${approval.name}` }, 'could not record where the message is')
-    })
+      throw new DeliveryFailed('the place of the message could not be recorded', { permanent: false })
+    }
   }
 
   return {
@@ -65,4 +162,8 @@ export function createSlackChannel(config: SlackChannelConfig): ApprovalChannel 
     },
     stop: (graceMs) => delivery.stop(graceMs),
   }
+}
+
+function hashOf(message: SlackMessage): string {
+  return createHash('sha256').update(JSON.stringify(message)).digest('hex').slice(0, 16)
 }

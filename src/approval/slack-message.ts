@@ -36,6 +36,12 @@ export function renderQuestion(approval: Approval, now: number): SlackMessage {
   return { text: fitSection(`${open ? 'Approval wanted: ' : ''}${what}. ${escapeSlack(ending)}`), blocks }
 }
 
+/** The same without anything that Slack could find wrong with its blocks: a question must reach people. */
+export function renderPlainQuestion(approval: Approval, now: number): SlackMessage {
+  const { text, blocks = [] } = renderQuestion(approval, now)
+  return { text, blocks: [section(text), ...blocks.filter(({ type }) => type === 'actions')] }
+}
+
 type Ruled = ReturnType<typeof rule>
 
 const outcomes = {

@@ -32,6 +32,7 @@ import { giveBackMemory } from './memory.ts'
 import { createPageSource } from './page-source.ts'
 import { createChannels } from './people.ts'
 import { prometheusFinder } from './prometheus.ts'
+import { createQuestions } from './questions.ts'
 import { reconcile } from './reconcile.ts'
 import { createRecorder } from './record.ts'
 import { findRival } from './rivals.ts'
@@ -88,7 +89,16 @@ export async function startController(config: ControllerConfig, parts: Controlle
   const triggers = createTriggers((namespace) => caches.of('rollouts').byIndex('namespace', namespace))
   const caches = createCaches({ client, runtime, log, namespaces: config.namespaces, onChange })
   const approvals = createApprovals({ client, runtime, log })
-  const channels = createChannels(config, { approvals, runtime, log, metrics })
+  const rolloutOf = (key: string) => caches.of('rollouts').get(key)
+  const channels = createChannels(config, { approvals, client, rollout: rolloutOf, runtime, log, metrics })
+  const questions = createQuestions({
+    channel: channels.questions,
+    approvals,
+    rollout: rolloutOf,
+    approvalsIn: (namespace) => caches.of('approvals').byIndex('namespace', namespace),
+    now: () => runtime.now(),
+    log,
+  })
   const events = createEventRecorder({ client, runtime, log, instance: config.identity })
   const router = createIstioRouter({ client, reader: caches })
   const recorder = createRecorder({ client, runtime, log, checkpointMs: config.checkpointMs })
@@ -163,7 +173,7 @@ export async function startController(config: ControllerConfig, parts: Controlle
   function onChange(kind: Kind, key: string, object: KubeObject | undefined, previous: KubeObject | undefined): void {
     if (kind === 'rolloutSources') sources.changed(key, object)
     if (kind === 'rollouts' || kind === 'approvals') page?.changed()
-    if (kind === 'approvals' && object && working && context.isLeader()) showApproval(object)
+    if (working && context.isLeader()) tellPeople(kind, object, previous)
     for (const rollout of triggers.concerned(kind, key, object, previous)) queue.add(rollout)
     if (kind === 'deployments' && !object) latch.forget(previous?.metadata.uid ?? '')
     if (kind === 'rollouts' && !object) {
@@ -172,13 +182,10 @@ export async function startController(config: ControllerConfig, parts: Controlle
     }
   }
 
-  function showApproval(object: KubeObject): void {
-    channels.questions.show(object)
-    approvals
-      .record(object)
-      .catch((error: unknown) =>
-        log.warn({ err: error, approval: object.metadata.name }, 'status of an Approval not written'),
-      )
+  function tellPeople(kind: Kind, object: KubeObject | undefined, previous: KubeObject | undefined): void {
+    if (kind === 'approvals' && object) questions.changed(object)
+    else if (kind === 'approvals' && previous) questions.gone(previous)
+    else if (kind === 'rollouts' && object) questions.rolloutChanged(object, previous)
   }
 
   let lastTick = runtime.monotonic()
@@ -196,7 +203,7 @@ export async function startController(config: ControllerConfig, parts: Controlle
     sources.start(cluster)
     for (const rollout of caches.of('rollouts').list()) queue.add(keyOf(rollout))
     // What changed while nobody led, or another did, has not been shown by this process.
-    for (const approval of caches.of('approvals').list()) showApproval(approval)
+    for (const approval of caches.of('approvals').list()) questions.changed(approval)
     if (working) return
     working = Promise.resolve()
     queue.run({

@@ -5,14 +5,19 @@ import { createSlackChannel } from '../approval/slack-channel.ts'
 import { createSlackInteractions } from '../approval/slack-interactions.ts'
 import { createSlackPeople } from '../approval/slack-people.ts'
 import { createSlackReply } from '../approval/slack-reply.ts'
+import { startSlackSocket } from '../approval/slack-socket.ts'
 import type { ControllerConfig } from '../config.ts'
+import type { KubeClient } from '../kube/client.ts'
+import type { KubeObject } from '../kube/object.ts'
 import { logNotifier, type Notifier, notifyAll } from '../notify/notifier.ts'
 import { slackNotifier } from '../notify/slack.ts'
 import { createSlackApi } from '../notify/slack-api.ts'
+import { createSlackThreads } from '../notify/slack-threads.ts'
 import { webhookNotifier } from '../notify/webhook.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Metrics } from '../server/metrics.ts'
 import { type SlackEndpoint, slackEndpoint } from '../server/slack.ts'
+import { attemptOf, createThreadMemory } from './slack-memory.ts'
 
 /** Everything that talks to people, as it is configured. */
 export interface Channels {
@@ -23,22 +28,32 @@ export interface Channels {
   stop(): Promise<void>
 }
 
-export function createChannels(
-  config: ControllerConfig,
-  parts: { approvals: Approvals; runtime: Runtime; log: Logger; metrics: Metrics },
-): Channels {
-  const { approvals, runtime, log, metrics } = parts
-  const { token, channel, signingSecrets, apiUrl } = config.slack
+export interface ChannelsParts {
+  approvals: Approvals
+  client: Pick<KubeClient, 'patch'>
+  /** The present Rollout of a key (`namespace/name`), from the cache. */
+  rollout(key: string): KubeObject | undefined
+  runtime: Runtime
+  log: Logger
+  metrics: Metrics
+}
+
+export function createChannels(config: ControllerConfig, parts: ChannelsParts): Channels {
+  const { approvals, client, rollout, runtime, log, metrics } = parts
+  const { token, appToken, channel, signingSecrets, apiUrl } = config.slack
   const api = token
     ? createSlackApi({ token, log, now: () => runtime.now(), ...(apiUrl ? { apiUrl } : {}) })
     : undefined
+  const threads = createSlackThreads({ memory: createThreadMemory({ client, rollout }), log })
   const questions = allChannels(
-    api && channel
+    api
       ? [
           createSlackChannel({
             api,
             approvals,
-            channel,
+            channelFor: () => channel,
+            attemptOf: (approval) => attemptOf(approval, rollout(`${approval.namespace}/${approval.spec.rollout}`)),
+            threads,
             runtime,
             log,
             onLost: () => metrics.notificationLost('approval'),
@@ -48,7 +63,7 @@ export function createChannels(
   )
   const notifiers = [logNotifier(log)]
   if (api && channel) {
-    const slack = slackNotifier({ api, runtime, log, onLost: () => metrics.notificationLost('slack') })
+    const slack = slackNotifier({ api, threads, runtime, log, onLost: () => metrics.notificationLost('slack') })
     notifiers.push({ notify: (told) => slack.notify(told, channel), stop: (graceMs) => slack.stop(graceMs) })
   }
   if (config.webhook)
@@ -57,29 +72,28 @@ export function createChannels(
     )
   const notifier = notifyAll(notifiers, { runtime, log })
   const reply = createSlackReply({ runtime, log })
+  const interactions = createSlackInteractions({
+    approvals,
+    people: createSlackPeople({ ...(api ? { api } : {}), runtime }),
+    reply,
+    ...(api ? { api } : {}),
+    runtime,
+    log,
+    onResult: (result) => metrics.approvalDecision('slack', result),
+  })
   const slack =
-    signingSecrets.length > 0
-      ? slackEndpoint({
-          secrets: signingSecrets,
-          runtime,
-          log,
-          interactions: createSlackInteractions({
-            approvals,
-            people: createSlackPeople({ ...(api ? { api } : {}), runtime }),
-            reply,
-            runtime,
-            log,
-            onResult: (result) => metrics.approvalDecision('slack', result),
-          }),
-        })
-      : undefined
+    signingSecrets.length > 0 ? slackEndpoint({ secrets: signingSecrets, runtime, log, interactions }) : undefined
+  // Every replica listens, so that Slack finds one at any moment; whichever is told, the leader shows and moves.
+  const socket = appToken
+    ? startSlackSocket({ appToken, interactions, runtime, log, ...(apiUrl ? { apiUrl } : {}) })
+    : undefined
   return {
     questions,
     notifier,
     ...(slack ? { slack } : {}),
     stop: async () => {
       // Clicks that are being worked on still answer through `reply` and change what `questions` show.
-      await slack?.settled()
+      await Promise.all([slack?.settled(), socket?.stop()])
       await Promise.all([questions.stop(1_000), notifier.stop(1_000), reply.stop(1_000)])
     },
   }

@@ -87,7 +87,8 @@ export async function startFakeSlack(): Promise<FakeSlack> {
     }
     const body = Object.fromEntries(new URLSearchParams(text))
     calls.push({ method, authorization: request.headers.authorization, body })
-    const result = fault?.error ? { ok: false, error: fault.error } : answer(method, body)
+    const error = fault?.error
+    const result = error ? { ok: false, error } : answer(method, body)
     response.setHeader('content-type', 'application/json')
     response.end(JSON.stringify(result))
   })

@@ -65,7 +65,7 @@ test('asked in Slack, answered there and with kubectl, recorded, spent, and show
   slack.users.set('U1', member('U1', 'sam@example.com'))
   const approvals = createApprovals({ client, runtime, log })
   const api = createSlackApi({ token: 'xoxb-1', log, apiUrl: slack.apiUrl, now: runtime.now })
-  const channel = createSlackChannel({ api, approvals, channel: 'C1', runtime, log })
+  const channel = createSlackChannel({ api, approvals, channelFor: () => 'C1', runtime, log })
   const reply = createSlackReply({ runtime, log, origins: [slack.origin] })
   const people = createSlackPeople({ api, runtime })
   const interactions = createSlackInteractions({ approvals, people, reply, runtime, log })
@@ -87,8 +87,8 @@ test('asked in Slack, answered there and with kubectl, recorded, spent, and show
     response_url: `${slack.origin}/hooks/1`,
     actions: [{ ...button, action_ts: '1.1' }],
   }
-  expect(await interactions.handle(click)).toBe('Recorded')
-  expect(await interactions.handle(click)).toBe('Duplicate')
+  expect(await interactions.handle(click)).toEqual({ result: 'Recorded' })
+  expect(await interactions.handle(click)).toEqual({ result: 'Duplicate' })
 
   const kim = clientOf('kim-token')
   const theirs = createApprovals({ client: kim, runtime, log })
