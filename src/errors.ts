@@ -42,6 +42,9 @@ export const errors = {
   StaleSamples: { fix: 'Check the scrape targets, or raise maxSampleAge to at least 1.5 scrape intervals.' },
   SourceMissing: { fix: 'Create the RolloutSource, or correct spec.source.' },
   SourceNotAllowed: { fix: 'Add the namespace to allowedNamespaces of the RolloutSource.' },
+  HistoryUnreadable: {
+    fix: 'Pass --repo with a clone, or a URL that your own git can read, and --branch where it is not the default one.',
+  },
   GitUnreachable: { fix: 'Check the URL, the network and the remote; Sluice keeps trying.' },
   GitAuth: { fix: 'Check the Secret named in secretRef: username and password, or identity, for this repository.' },
   GitSigningKey: {

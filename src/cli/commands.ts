@@ -5,6 +5,7 @@ import { crdsCommand } from './crds.ts'
 import { demoCommand } from './demo.ts'
 import { describeCommand } from './describe.ts'
 import { getCommand } from './get.ts'
+import { historyCommand } from './history.ts'
 import { requestCommands } from './request.ts'
 import { sandboxCommand } from './sandbox.ts'
 import { watchCommand } from './watch.ts'
@@ -18,6 +19,7 @@ export const commands: readonly CommandFactory[] = [
   getCommand,
   describeCommand,
   watchCommand,
+  historyCommand,
   approveCommand,
   rejectCommand,
   ...requestCommands,
