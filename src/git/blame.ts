@@ -1,7 +1,8 @@
-import { authorOf } from './commit.ts'
+import type { Branch } from './branch.ts'
+import { authorOf, type Commit } from './commit.ts'
 import type { Manifest } from './manifest.ts'
 import { readManifests } from './manifest.ts'
-import type { Repository } from './repository.ts'
+import { renderedVersions } from './rendered-versions.ts'
 import { sameObject } from './versions.ts'
 
 /** Who gave a value in a file what it is. */
@@ -18,11 +19,13 @@ const searched = 50
  * object; equal texts are equal values.
  */
 export async function blame(
-  repository: Repository,
+  branch: Branch,
   range: string[],
   manifest: Manifest,
   read: (manifest: Manifest) => string | undefined,
 ): Promise<Blame | undefined> {
+  if (manifest.rendered) return await blameRendered(branch, range, manifest, read)
+  const { repository } = branch
   const { file } = manifest
   const commits = await repository.log([`--max-count=${searched}`, '--topo-order', ...range, '--', file])
   const contents = await repository.versions(
@@ -39,4 +42,19 @@ export async function blame(
     if (introduced) return { commit: commit.sha, author: authorOf(commit) }
   }
   return undefined
+}
+
+async function blameRendered(
+  branch: Branch,
+  range: string[],
+  manifest: Manifest,
+  read: (manifest: Manifest) => string | undefined,
+): Promise<Blame | undefined> {
+  const now = read(manifest)
+  let candidate: Commit | undefined
+  for await (const version of renderedVersions(branch, range, manifest, searched)) {
+    if (read(version.manifest) !== now) break
+    candidate = version.commit
+  }
+  return candidate && { commit: candidate.sha, author: authorOf(candidate) }
 }

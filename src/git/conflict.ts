@@ -47,7 +47,7 @@ export async function conflictOf(question: ConflictQuestion): Promise<WeightConf
   if (!branch.tip || baseline === undefined || baseline === branch.tip) return undefined
   const then = await weightsAt(question, baseline)
   if (!then || sameSplit(now, then)) return undefined
-  const changed = await blame(branch.repository, [`${baseline}..${branch.tip}`], manifest, (m) =>
+  const changed = await blame(branch, [`${baseline}..${branch.tip}`], manifest, (m) =>
     normal(pairWeights(m, rollout, pair)),
   )
   const weight = Math.round(canaryPercent(now) * 100) / 100

@@ -1,7 +1,6 @@
 import { fieldAt } from '../kube/field.ts'
 import { contentHash } from '../plan/revision.ts'
-import { patchFiles, templateObstacle } from './kustomized.ts'
-import { type Located, locateDeclaration } from './locate.ts'
+import { type Located, locateManifest } from './locate.ts'
 import type { Manifest } from './manifest.ts'
 import { desiredOf, namespaceRule, type RolloutRef, rolloutManifest } from './owned.ts'
 import type { SourceRef } from './source-ref.ts'
@@ -28,18 +27,13 @@ export function desiredIn(source: SourceRef, rollout: RolloutRef): Desired {
   }
 }
 
-/** The manifest that alone decides about a Deployment's pod template; refused where something else has a say in it. */
+/** The Deployment as its manifest and the kustomizations around it make it. */
 export async function deploymentManifest(
   tree: Tree,
   source: SourceRef,
   deployment: { namespace: string; name: string },
 ): Promise<Located> {
-  const ref = { group: 'apps', kind: 'Deployment', ...deployment }
-  const patches = patchFiles(await tree.kustomizations())
-  const located = await locateDeclaration(tree, ref, namespaceRule(source), (file) => patches.has(file))
-  if (located.state !== 'found') return located
-  const problem = await templateObstacle(tree, located.manifest, ref)
-  return problem ? { state: 'refused', problem } : located
+  return await locateManifest(tree, { group: 'apps', kind: 'Deployment', ...deployment }, namespaceRule(source))
 }
 
 /** Hash of the pod template in a Deployment's manifest, as revisions have it. */

@@ -27,13 +27,21 @@ export async function editRendered(tree: Tree, manifest: Manifest, edits: Scalar
     if (!next.ok) return next
     changes = new Map([...changes, ...next.changes])
   }
-  const shared = await sharedFile(tree, rendered, [...changes.keys()])
+  const shared = await sharedFile(tree, rendered.folders, [...changes.keys()])
   if (shared) return { ok: false, problem: { ...shared, reason: 'GitRefusedEdit' } }
   const again = await rendered.again(tree.with(changes).read)
   const problem = again?.rendered
     ? difference(rendered.object, again.rendered.object, open)
     : 'cannot be rendered any more'
   return problem === undefined ? { ok: true, changes } : refused(manifest, problem)
+}
+
+/** Gives scalars of an object their values, wherever they are written; paths are those of the object. */
+export async function editManifest(tree: Tree, manifest: Manifest, edits: ScalarEdit[]): Promise<FilesEdit> {
+  if (manifest.rendered) return await editRendered(tree, manifest, edits)
+  const { file, document, path } = manifest
+  const here = edits.map((edit) => ({ path: [...path, ...edit.path], value: edit.value }))
+  return await inFile(tree, { file }, (content) => editScalars(file, content, document, here))
 }
 
 async function editOne(tree: Tree, manifest: Manifest, { path, value }: ScalarEdit): Promise<FilesEdit> {
@@ -100,7 +108,11 @@ export async function editPlace(tree: Tree, place: Place, value: string | number
   return await inFile(tree, place, (content) => (within ? editText(file, content, within, inside) : inside(content)))
 }
 
-export async function inFile(tree: Tree, { file }: Place, edit: (content: Buffer) => EditResult): Promise<FilesEdit> {
+export async function inFile(
+  tree: Tree,
+  { file }: Pick<Place, 'file'>,
+  edit: (content: Buffer) => EditResult,
+): Promise<FilesEdit> {
   const content = await tree.read(file)
   if (!content) return { ok: false, problem: { reason: 'GitRefusedEdit', message: 'is not there any more', file } }
   const edited = edit(content)

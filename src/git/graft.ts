@@ -147,7 +147,7 @@ function within(at: number, start: number, end: number): boolean {
 }
 
 /** The edits that make one value the other, where both have the same shape and only texts and numbers differ. */
-function scalarsThatDiffer(from: unknown, to: unknown, path: Path): ScalarEdit[] | undefined {
+export function scalarsThatDiffer(from: unknown, to: unknown, path: Path): ScalarEdit[] | undefined {
   if (isDeepStrictEqual(from, to)) return []
   if (Array.isArray(from) && Array.isArray(to)) {
     if (from.length !== to.length) return undefined

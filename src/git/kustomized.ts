@@ -1,146 +1,109 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { Problem } from '../errors.ts'
-import { fieldAt, listAt, textAt } from '../kube/field.ts'
-import { type KustomizationFile, resolve } from './kustomization.ts'
-import type { ManifestRef } from './locate.ts'
-import { isObject, type Manifest } from './manifest.ts'
+import { fieldAt } from '../kube/field.ts'
+import type { KustomizationFile } from './kustomization.ts'
+import { build, type Kind, type Rendering } from './kustomize/build.ts'
+import { referencesOf } from './kustomize/layer.ts'
+import type { Manifest, Path } from './manifest.ts'
+import { type Read, type Rendered, renderedManifest } from './rendered.ts'
+import { at, leavesOf, plain } from './traced.ts'
 import type { Tree } from './tree.ts'
-import { parseYaml, plainJson } from './yaml-document.ts'
 
-/** Fields of a kustomization that may change every pod template below it. */
-const transformers = [
-  'commonLabels',
-  'commonAnnotations',
-  'namePrefix',
-  'nameSuffix',
-  'replacements',
-  'vars',
-  'components',
-  'transformers',
-  'helmCharts',
-  'helmChartInflationGenerator',
-]
-
-/** Files that kustomizations use as patches: they look like manifests, and are none. */
-export function patchFiles(kustomizations: KustomizationFile[]): Set<string> {
-  return new Set(kustomizations.flatMap((k) => patchesOf(k).flatMap(({ path }) => path ?? [])))
+/** One object that a kustomization under the source's path makes. */
+export interface Kustomized {
+  manifest: Manifest
+  name: string
+  namespace: string | undefined
+  /** The kustomization that makes it, as nothing else uses that one. */
+  root: string
+  folders: ReadonlySet<string>
+  /** It may be something else than is known here. */
+  obstacle?: Problem
 }
 
-/**
- * Why the pod template of a Deployment is not simply what its manifest says: a kustomization that uses the file changes the template
- * (patches, images, labels …), or several use it, so that an edit would reach further than the one Deployment. Undefined when it is.
- */
-export async function templateObstacle(tree: Tree, manifest: Manifest, ref: ManifestRef): Promise<Problem | undefined> {
-  const users = usersOf(manifest.file, await tree.kustomizations())
-  const refused = (message: string): Problem => ({
-    reason: 'GitRefusedEdit',
-    message: `${ref.kind} ${ref.namespace}/${ref.name} ${message}`,
-    file: manifest.file,
-    line: manifest.line,
-  })
-  for (const user of users) {
-    const how = changes(user, manifest) ?? ((await isPatched(tree, user, ref)) ? 'patches' : undefined)
-    if (how) return refused(`does not have its pod template from this file alone: ${user.file} changes it (${how})`)
-  }
-  const roots = users.filter((user) => !users.some((other) => other !== user && other.resources.includes(user.folder)))
-  if (roots.length > 1)
-    return refused(`is used by several kustomizations: ${roots.map(({ file }) => file).join(' and ')}`)
-  return undefined
+export interface KustomizedObjects {
+  objects: Kustomized[]
+  /** Files that are part of a kustomization: what they declare is not taken for itself. */
+  covered: ReadonlySet<string>
+  /** What could not be read, as a base in another repository. */
+  problems: Problem[]
 }
 
-/** Kustomizations that bring a file to a cluster, directly or through others. */
-function usersOf(file: string, kustomizations: KustomizationFile[]): KustomizationFile[] {
-  const found = new Set(kustomizations.filter((k) => k.resources.includes(file)))
-  for (const user of found) {
-    for (const k of kustomizations) {
-      const bases = listAt(k.content, 'bases').map((base) => resolve(k.folder, String(base)))
-      if ([...k.resources, ...bases].includes(user.folder)) found.add(k)
+/** Every object of a kind as the kustomizations under the source's path make it; each is rendered once for a tree. */
+export function kustomizedIn(tree: Tree, kind: Kind): Promise<KustomizedObjects> {
+  return tree.derived(`kustomized ${kind.group}/${kind.kind}`, async () => {
+    const result: KustomizedObjects & { covered: Set<string> } = { objects: [], covered: new Set(), problems: [] }
+    for (const root of await rootsIn(tree)) {
+      const built = await build(tree.read, root.folder, kind)
+      for (const file of built.files) result.covered.add(file)
+      result.problems.push(...built.problems)
+      for (const rendering of built.objects) result.objects.push(objectOf(root, rendering, built, kind))
+      await new Promise((resume) => setImmediate(resume))
     }
-  }
-  return [...found]
-}
-
-/** The field by which a kustomization changes the template, wherever it stands. */
-function changes({ content }: KustomizationFile, { object }: Manifest): string | undefined {
-  const transformer = transformers.find((field) => !isEmpty(content[field]))
-  if (transformer) return transformer
-  const template = JSON.stringify(fieldAt(object, 'spec', 'template') ?? {})
-  const images = imagesIn(object)
-  if (listAt(content, 'images').some((image) => images.has(textAt(image, 'name') ?? ''))) return 'images'
-  const labels = listAt(content, 'labels')
-  if (labels.some((l) => fieldAt(l, 'includeTemplates') === true || fieldAt(l, 'includeSelectors') === true))
-    return 'labels'
-  return ['configMapGenerator', 'secretGenerator'].find((field) =>
-    listAt(content, field).some((generator) => template.includes(JSON.stringify(textAt(generator, 'name') ?? ''))),
-  )
-}
-
-/** Names of all images of a Deployment, without tag and digest. */
-function imagesIn(object: unknown): Set<string> {
-  const pod = fieldAt(object, 'spec', 'template', 'spec')
-  const containers = [...listAt(pod, 'containers'), ...listAt(pod, 'initContainers')]
-  const images = containers.flatMap((container) => textAt(container, 'image') ?? [])
-  return new Set(images.map((image) => image.replace(/@.*$/, '').replace(/:[^:/]+$/, '')))
-}
-
-interface KustomizePatch {
-  target?: unknown
-  path?: string
-  text?: string
-}
-
-function patchesOf({ folder, content }: KustomizationFile): KustomizePatch[] {
-  const named = [...listAt(content, 'patches'), ...listAt(content, 'patchesJson6902')].map((entry) => {
-    const path = textAt(entry, 'path')
-    return {
-      target: fieldAt(entry, 'target'),
-      text: textAt(entry, 'patch'),
-      path: path === undefined ? undefined : resolve(folder, path),
-    }
+    return result
   })
-  const merged = listAt(content, 'patchesStrategicMerge').map((entry) =>
-    String(entry).includes('\n') ? { text: String(entry) } : { path: resolve(folder, String(entry)) },
+}
+
+/** Kustomizations that no other uses: those that an engine may be pointed at. Components are none. */
+async function rootsIn(tree: Tree): Promise<KustomizationFile[]> {
+  const all = await tree.kustomizations()
+  const here = all.filter(({ file }) => tree.path === '' || file.startsWith(`${tree.path}/`))
+  const used = new Set(all.flatMap(({ folder, content }) => referencesOf(folder, content)))
+  return here.filter(({ folder, content }) => !used.has(folder) && content.kind !== 'Component')
+}
+
+function objectOf(
+  root: KustomizationFile,
+  rendering: Rendering,
+  { files, folders }: { files: Set<string>; folders: Set<string> },
+  kind: Kind,
+): Kustomized {
+  const { base, ids, object, obstacle } = rendering
+  const { name, namespace } = ids.at(-1)!
+  const rendered: Rendered = {
+    object,
+    files,
+    folders,
+    obstacle,
+    again: (read) => renderAgain(read, root, kind, { name, namespace }),
+  }
+  const isItself = !obstacle && ids[0]!.name === name && isAsDeclared(rendering, fieldOf(kind))
+  const manifest = isItself ? base : renderedManifest(base, rendered)
+  return { manifest, name, namespace, root: root.file, folders, obstacle }
+}
+
+async function renderAgain(
+  read: Read,
+  root: KustomizationFile,
+  kind: Kind,
+  id: { name: string; namespace: string | undefined },
+): Promise<Manifest | undefined> {
+  const built = await build(read, root.folder, kind)
+  const found = built.objects.filter(
+    ({ ids }) => ids.at(-1)!.name === id.name && ids.at(-1)!.namespace === id.namespace,
   )
-  return [...named, ...merged]
-}
-
-/** Whether a patch of this kustomization reaches into the pod template of the object. What cannot be read is taken to. */
-async function isPatched(tree: Tree, kustomization: KustomizationFile, ref: ManifestRef): Promise<boolean> {
-  for (const { target, path, text } of patchesOf(kustomization)) {
-    if (target !== undefined && !isTarget(target, ref)) continue
-    const content = text === undefined ? path && (await tree.read(path)) : Buffer.from(text)
-    const yaml = content ? parseYaml(content) : undefined
-    if (!yaml || yaml.error) return true
-    const documents = yaml.documents.map(plainJson)
-    const mine = target === undefined ? documents.filter((d) => isAbout(d, ref)) : documents
-    if (mine.some(reachesTemplate)) return true
+  const [one] = found
+  if (!one || found.length > 1) return undefined
+  const rendered: Rendered = {
+    object: one.object,
+    files: built.files,
+    folders: built.folders,
+    obstacle: one.obstacle,
+    again: (other) => renderAgain(other, root, kind, id),
   }
-  return false
+  return renderedManifest(one.base, rendered)
 }
 
-function isTarget(target: unknown, { kind, name }: ManifestRef): boolean {
-  return matches(textAt(target, 'kind'), kind) && matches(textAt(target, 'name'), name)
+/** The part of an object that Sluice reads and edits. */
+function fieldOf({ kind }: Kind): Path {
+  return kind === 'Deployment' ? ['spec', 'template'] : ['spec']
 }
 
-/** Kustomize reads the fields of a target as expressions that match the whole. */
-function matches(pattern: string | undefined, value: string): boolean {
-  if (pattern === undefined || pattern === '' || pattern === value) return true
-  try {
-    return new RegExp(`^(?:${pattern})$`).test(value)
-  } catch {
-    return true
-  }
-}
-
-function isAbout(patch: unknown, { kind, name }: ManifestRef): boolean {
-  return textAt(patch, 'kind') === kind && textAt(patch, 'metadata', 'name') === name
-}
-
-function reachesTemplate(patch: unknown): boolean {
-  if (!Array.isArray(patch)) return fieldAt(patch, 'spec', 'template') !== undefined
-  return patch.some((operation) => /^\/spec(\/template(\/|$)|$)/.test(textAt(operation, 'path') ?? '/spec'))
-}
-
-function isEmpty(value: unknown): boolean {
-  if (value === undefined || value === null || value === '') return true
-  return isObject(value) || Array.isArray(value) ? Object.keys(value).length === 0 : false
+/** Whether its own file alone decides: nothing of the field comes from elsewhere, and nothing is gone. */
+function isAsDeclared({ object, base }: Rendering, field: Path): boolean {
+  const now = at(object, field)
+  if (now === undefined) return fieldAt(base.object, ...field) === undefined
+  for (const { from } of leavesOf(now))
+    if (from?.file !== base.file || from.within || from.document !== base.document) return false
+  return isDeepStrictEqual(plain(now), fieldAt(base.object, ...field))
 }

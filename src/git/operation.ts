@@ -89,8 +89,8 @@ export async function prepare(
   const { author, ...wording } = worded(source.write, wordingValues(rollout, entry, identity.cluster))
   return { state: 'commit', message: commitMessage(rollout, entry, after, wording), author, changes, note }
 
-  function take({ edited, note }: Edited): void {
-    if (edited) changes.set(edited.file, edited.content)
+  function take({ changes: edited, note }: Edited): void {
+    for (const [file, content] of edited ?? []) changes.set(file, content)
     if (note) notes.push(note)
   }
 }

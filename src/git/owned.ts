@@ -1,7 +1,7 @@
 import type { RolloutSpec } from '../api/rollout.ts'
 import { weightEdits, weightsIn } from '../traffic/manifest.ts'
 import type { Pair } from '../traffic/router.ts'
-import { type EditResult, editScalars, type ScalarEdit } from './edit.ts'
+import { editManifest, type FilesEdit } from './edit-rendered.ts'
 import { type Located, locateManifest, type NamespaceRule } from './locate.ts'
 import { isObject, type Manifest } from './manifest.ts'
 import type { WrittenWeights } from './message.ts'
@@ -72,18 +72,17 @@ export function canaryPercent(weights: PairWeights): number {
   return Math.max(0, ...weights.map((w) => (sum(w) === 0 ? 0 : (100 * w.canary) / sum(w))))
 }
 
-/** The file of a route manifest with the pair at `weight`. */
-export function editWeights(
-  content: Buffer,
+/** The files with which the route has the pair at `weight`. */
+export async function editWeights(
+  tree: Tree,
   manifest: Manifest,
   rollout: RolloutRef,
   target: { stable: string; canary: string; weight: number },
-): EditResult {
+): Promise<FilesEdit> {
   const at = { namespace: rollout.namespace }
   const edits = weightEdits(manifest.object, rollout.spec.traffic, at, target, target.weight)
   if (!edits.ok) return { ok: false, problem: { ...edits.problem, file: manifest.file, line: manifest.line } }
-  const scalars: ScalarEdit[] = edits.edits.map(({ path, value }) => ({ path: [...manifest.path, ...path], value }))
-  return editScalars(manifest.file, content, manifest.document, scalars)
+  return await editManifest(tree, manifest, edits.edits)
 }
 
 /** The subset that a Rollout manifest wants. */
@@ -93,10 +92,9 @@ export function desiredOf(manifest: Manifest): string | undefined {
   return at === undefined || at === null ? undefined : String(at)
 }
 
-/** The file of a Rollout manifest that wants another subset. */
-export function editDesired(content: Buffer, manifest: Manifest, to: string): EditResult {
-  const path = [...manifest.path, 'spec', 'workload', 'subsets', 'desired']
-  return editScalars(manifest.file, content, manifest.document, [{ path, value: to }])
+/** The files with which a Rollout wants another subset. */
+export async function editDesired(tree: Tree, manifest: Manifest, to: string): Promise<FilesEdit> {
+  return await editManifest(tree, manifest, [{ path: ['spec', 'workload', 'subsets', 'desired'], value: to }])
 }
 
 function sum(weights: { stable: number; canary: number }): number {

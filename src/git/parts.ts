@@ -2,14 +2,13 @@ import type { Problem } from '../errors.ts'
 import type { CommitResult } from '../plan/observation.ts'
 import type { Branch } from './branch.ts'
 import { conflictOf } from './conflict.ts'
-import type { EditResult } from './edit.ts'
 import type { Job } from './operation.ts'
 import { desiredOf, editDesired, editWeights, rolloutManifest, routeManifest } from './owned.ts'
 import type { Tree } from './tree.ts'
 
 /** What one part of an operation changes. */
 export interface Edited {
-  edited?: { file: string; content: Buffer }
+  changes?: ReadonlyMap<string, Buffer>
   note?: string
 }
 
@@ -25,13 +24,13 @@ export async function weightsPart(
   if (!weights) return { state: 'edited' }
   const located = await routeManifest(tree, source, rollout)
   if (located.state === 'refused') return { state: 'Refused', problem: located.problem }
-  if (located.state === 'missing')
-    return { state: 'edited', note: 'the repository does not hold the route, so only the state file says the weight' }
+  if (located.state === 'missing') {
+    const note = `the repository does not hold the route${because(located)}, so only the state file says the weight`
+    return { state: 'edited', note }
+  }
   const { manifest } = located
-  const content = await tree.read(manifest.file)
-  if (!content) return { state: 'edited' }
-  const edit = editWeights(content, manifest, rollout, weights)
-  if (edit.ok && !edit.changed) return { state: 'edited' }
+  const edit = await editWeights(tree, manifest, rollout, weights)
+  if (edit.ok && edit.changes.size === 0) return { state: 'edited' }
   const { base, accept = rollout.accepted } = entry
   const conflict = ownBefore
     ? undefined
@@ -42,7 +41,7 @@ export async function weightsPart(
     return { state: 'Conflict', message, commit, author, weight }
   }
   if (!edit.ok) return { state: 'Refused', problem: edit.problem }
-  return { state: 'edited', edited: { file: manifest.file, content: edit.content } }
+  return { state: 'edited', changes: edit.changes }
 }
 
 /** The desired subset in the Rollout's manifest. */
@@ -51,19 +50,22 @@ export async function desiredPart({ source, rollout, entry }: Job, tree: Tree): 
   if (!desired) return {}
   const located = await rolloutManifest(tree, source, rollout)
   if (located.state === 'missing')
-    return { note: `the repository does not hold the Rollout, so ${desired.to} was not written as desired` }
+    return {
+      note: `the repository does not hold the Rollout${because(located)}, so ${desired.to} was not written as desired`,
+    }
   if (located.state === 'refused') return { note: `desired was not written: ${placed(located.problem)}` }
   const { manifest } = located
   const wanted = desiredOf(manifest)
   if (wanted === desired.to) return {}
   if (wanted !== desired.from)
     return { note: `desired is ${wanted ?? 'not there'} and no more ${desired.from}, so it was left alone` }
-  const content = await tree.read(manifest.file)
-  const edit: EditResult | undefined = content && editDesired(content, manifest, desired.to)
-  if (!edit) return {}
-  return edit.ok
-    ? { edited: { file: manifest.file, content: edit.content } }
-    : { note: `desired was not written: ${placed(edit.problem)}` }
+  const edit = await editDesired(tree, manifest, desired.to)
+  return edit.ok ? { changes: edit.changes } : { note: `desired was not written: ${placed(edit.problem)}` }
+}
+
+/** What could not be read, where that may be why something is missing. */
+export function because({ hint }: { hint?: Problem }): string {
+  return hint ? ` as far as it can be read (${placed(hint)})` : ''
 }
 
 /** A problem with the place where it is. */

@@ -1,23 +1,26 @@
 import type { Problem } from '../errors.ts'
 import { isKustomization, type KustomizationFile } from './kustomization.ts'
 import { referencesOf } from './kustomize/layer.ts'
-import type { Rendered } from './rendered.ts'
 import type { Tree } from './tree.ts'
 
 /**
  * The first of these files that makes objects of other kustomizations as well, so that an edit for one would change the others; with both
  * named, and what to do. Kustomizations are looked for under the source's path, and in the whole repository where the file is outside it.
  */
-export async function sharedFile(tree: Tree, rendered: Rendered, files: string[]): Promise<Problem | undefined> {
-  if (rendered.folders.size === 0) return undefined
+export async function sharedFile(
+  tree: Tree,
+  folders: ReadonlySet<string>,
+  files: string[],
+): Promise<Problem | undefined> {
+  if (folders.size === 0) return undefined
   for (const file of files) {
     const inside = tree.path === '' || file.startsWith(`${tree.path}/`)
     const kustomizations = inside ? await tree.kustomizations() : await tree.allKustomizations()
     const users = usersOf(file, kustomizations)
-    const foreign = users.find((user) => !rendered.folders.has(user.folder))
-    const own = users.find((user) => rendered.folders.has(user.folder))
+    const foreign = users.find((user) => !folders.has(user.folder))
+    const own = users.find((user) => folders.has(user.folder))
     if (!foreign) continue
-    const root = [...rendered.folders][0] ?? ''
+    const root = [...folders][0] ?? ''
     const where = root === '' ? 'the kustomization of this cluster' : `the kustomization in ${root}`
     const message = `is used by several kustomizations: ${own?.file ?? root} and ${foreign.file}; write the field in a patch or in images of ${where}`
     return { reason: 'GitRefusedEdit', message, file, line: 1 }

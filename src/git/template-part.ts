@@ -1,11 +1,16 @@
 import type { PendingCommit } from '../api/status.ts'
+import type { Problem } from '../errors.ts'
 import type { Branch } from './branch.ts'
 import { deploymentManifest, templateHash } from './desired.ts'
+import { type FilesEdit, inFile } from './edit-rendered.ts'
 import { graft, type Source } from './graft.ts'
 import { placeOnRecord } from './last-desired.ts'
 import type { Manifest } from './manifest.ts'
 import type { Job } from './operation.ts'
 import { type Edited, placed } from './parts.ts'
+import type { Read } from './rendered.ts'
+import { readAt } from './rendered-versions.ts'
+import { restoreTemplate } from './restore.ts'
 import type { StoredState } from './statefile.ts'
 import type { Tree } from './tree.ts'
 import { sameObject, versionsOf } from './versions.ts'
@@ -28,7 +33,7 @@ export async function templatePart(
   const deployment = { namespace: rollout.namespace, name: template.deployment }
   const located = await deploymentManifest(tree, source, deployment)
   if (located.state === 'refused') return { note: notPutBack(placed(located.problem)) }
-  if (located.state === 'missing') return { note: await whyMissing(tree) }
+  if (located.state === 'missing') return { note: await whyMissing(tree, located) }
   const { manifest } = located
   const now = templateHash(manifest)
   if (now === template.to.hash) return {}
@@ -37,17 +42,23 @@ export async function templatePart(
       note: `the pod template in ${manifest.file} is not, or no more, that of ${template.from.revision}, so it was left alone`,
     }
   }
-  const content = await tree.read(manifest.file)
-  if (!content) return {}
   const good = await lastGood(job, template, manifest, branch, stored)
   if (!good) {
     const why = `no commit that can still be read has it as it was in ${template.to.revision}`
     return { note: notPutBack(`${manifest.file}: ${why}`) }
   }
-  const edit = graft({ content, manifest }, good, ['spec', 'template'])
-  return edit.ok
-    ? { edited: { file: manifest.file, content: edit.content } }
-    : { note: notPutBack(placed(edit.problem)) }
+  const edit = await putBack(tree, manifest, good)
+  return edit.ok ? { changes: edit.changes } : { note: notPutBack(placed(edit.problem)) }
+}
+
+interface Good extends Source {
+  /** Other files at that commit; only where the template is made of several. */
+  read?: Read
+}
+
+async function putBack(tree: Tree, manifest: Manifest, good: Good): Promise<FilesEdit> {
+  if (manifest.rendered && good.read) return await restoreTemplate(tree, manifest, good.manifest, good.read)
+  return await inFile(tree, manifest, (content) => graft({ content, manifest }, good, ['spec', 'template']))
 }
 
 /** The newest version of the manifest with the wanted template: in the clone, or where the state file says that it was. */
@@ -57,7 +68,7 @@ async function lastGood(
   manifest: Manifest,
   branch: Branch,
   stored: StoredState | undefined,
-): Promise<Source | undefined> {
+): Promise<Good | undefined> {
   const { repository, tip } = branch
   if (tip === undefined) return undefined
   for await (const version of versionsOf({ branch, path: source.path, manifest, tip })) {
@@ -69,13 +80,18 @@ async function lastGood(
   if (fetched === 'unreachable')
     throw new Error(`${repository.url} does not answer, and the commit ${place.commit} is needed`)
   if (fetched === 'gone') return undefined
+  if (manifest.rendered) {
+    const read = readAt(branch, place.commit)
+    const then = await manifest.rendered.again(read)
+    return then && templateHash(then) === to.hash ? { content: Buffer.alloc(0), manifest: then, read } : undefined
+  }
   const [file] = await repository.versions(place.file, [place.commit])
   const found = file && sameObject(branch.manifestsOf(place.file, file.sha, file.content).manifests, manifest)
   return found && templateHash(found) === to.hash ? { content: file.content, manifest: found } : undefined
 }
 
-async function whyMissing(tree: Tree): Promise<string> {
-  const [unreadable] = await tree.unreadable('Deployment')
+async function whyMissing(tree: Tree, { hint: first }: { hint?: Problem }): Promise<string> {
+  const unreadable = (await tree.unreadable('Deployment'))[0] ?? first
   const hint = unreadable ? ` as a manifest that can be read (${placed(unreadable)})` : ''
   return `the repository does not hold the Deployment${hint}, so its template was not put back`
 }

@@ -3,13 +3,18 @@ import type { Branch } from './branch.ts'
 import type { Commit } from './commit.ts'
 import { groupOf } from './group.ts'
 import { isManifestFile, type Manifest } from './manifest.ts'
+import type { Read } from './rendered.ts'
+import { renderedVersions } from './rendered-versions.ts'
 import { isStateFile } from './statefile.ts'
 
 /** An object as one commit left it. */
 export interface Version {
   commit: Commit
   manifest: Manifest
+  /** Of the manifest's file. */
   content: Buffer
+  /** Other files at that commit; only where the object is made of several. */
+  read?: Read
 }
 
 export interface VersionsQuestion {
@@ -34,6 +39,11 @@ const replacedRead = 50
  * the shallow clone does.
  */
 export async function* versionsOf({ branch, path, manifest, tip }: VersionsQuestion): AsyncGenerator<Version> {
+  if (manifest.rendered) {
+    for await (const version of renderedVersions(branch, [tip], manifest, searched))
+      yield { ...version, content: (await version.read(version.manifest.file)) ?? Buffer.alloc(0) }
+    return
+  }
   let left = searched
   let from: string | undefined = tip
   let here = manifest

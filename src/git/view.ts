@@ -8,6 +8,7 @@ import { operationOf } from './history.ts'
 import type { Located } from './locate.ts'
 import { notAllowed, otherCluster, pathMissing } from './operation.ts'
 import { type RolloutRef, routeManifest } from './owned.ts'
+import { versionOf } from './rendered.ts'
 import { allowsNamespace, type SourceRef } from './source-ref.ts'
 import { memoryOf, parseStateFile, type StoredState, stateFilePath } from './statefile.ts'
 import type { Tree } from './tree.ts'
@@ -51,7 +52,7 @@ export async function viewOf(question: ViewQuestion): Promise<View | undefined> 
   const desired = desiredIn(source, rollout)
   const [route, declared] = [await routeManifest(tree, source, rollout), await desired.locate(tree)]
   const weights = branch.history.weightsOf(rollout)
-  const versions = [route, declared].map((l) => (l.state === 'found' ? tree.version(l.manifest.file) : l.state))
+  const versions = [route, declared].map((l) => (l.state === 'found' ? versionOf(tree, l.manifest) : l.state))
   const signature = JSON.stringify([
     tree.version(stateFile),
     ...versions,
@@ -69,7 +70,7 @@ export async function viewOf(question: ViewQuestion): Promise<View | undefined> 
     pair && route.state === 'found'
       ? await conflictOf({ branch, source, rollout, pair, manifest: route.manifest, accept: rollout.accepted })
       : undefined
-  const version = declared.state === 'found' ? tree.version(declared.manifest.file) : undefined
+  const version = declared.state === 'found' ? versionOf(tree, declared.manifest) : undefined
   const author =
     previous && version === previous.declared
       ? previous.author
