@@ -25,13 +25,14 @@ export function happenings(before: RolloutStatus, after: RolloutStatus, now: num
   for (const sli of after.analysis ?? []) {
     const was = before.analysis?.find(({ name }) => name === sli.name)
     if (sli.verdict !== 'Breach' || (was?.verdict === 'Breach' && !started)) continue
+    // Where the retreat is done in the same turn, its outcome says this.
+    if (!after.canary) continue
     tell('Breach', `${sli.name} ${sli.observed ?? ''}, objective ${sli.objective}`.replace(' ,', ','))
   }
   answered(before, after, tell)
   const [was, is] = [before.canary ? (before.step?.weight ?? 0) : 0, after.canary ? (after.step?.weight ?? 0) : 0]
   if (after.canary && was !== is && !(started && is === 0)) {
-    const by = after.step?.approvedBy?.length ? `, approved by ${after.step.approvedBy.join(', ')}` : ''
-    tell('Weight', `${points(was)} → ${points(is)}${is > was ? by : ''}`)
+    tell('Weight', `${points(was)} → ${points(is)}`)
   }
   if (after.paused && after.paused.at !== before.paused?.at) tell('Paused', after.paused.message)
   if (before.paused && !after.paused && after.canary) tell('Resumed', 'goes on')

@@ -139,7 +139,7 @@ describe('the chronicle', () => {
       'Weight: 0 % → 10 %',
       'Asked: people are asked about step 2',
       'Answered: approved by user:dana',
-      'Weight: 10 % → 50 %, approved by user:dana',
+      'Weight: 10 % → 50 %',
       'Request: pause by user:lee: paused',
       'Paused: lunch',
       'Resumed: goes on',

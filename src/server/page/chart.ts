@@ -30,7 +30,9 @@ export interface Chart {
   height: number
 }
 
-const TOP = 14
+/** Pixels above the greatest value: for its label, or for marks. */
+const TOP = 16
+const TOP_WITH_MARKS = 30
 const BOTTOM = 20
 const WIDE = 1000
 
@@ -40,9 +42,10 @@ const WIDE = 1000
  */
 export function chart({ id, title, lines, from, to, max, rules, marks = [], height }: Chart): Markup {
   const span = Math.max(1, to - from)
-  const inner = height - TOP - BOTTOM
+  const top = marks.length > 0 ? TOP_WITH_MARKS : TOP
+  const inner = height - top - BOTTOM
   const x = (at: number) => Math.max(0, Math.min(1, (at - from) / span))
-  const y = (value: number) => TOP + inner * (1 - Math.max(0, Math.min(1, value / max)))
+  const y = (value: number) => top + inner * (1 - Math.max(0, Math.min(1, value / max)))
   const ruled = rules.filter(({ value }) => value <= max)
   return html`<svg class="chart" role="img" aria-labelledby="${id}-title" height="${height}" width="100%">
 <title id="${id}-title">${title}</title>
@@ -50,7 +53,7 @@ ${ruled.map(
   ({ value, limit }) =>
     html`<line class="${limit ? 'rule limit' : 'rule'}" x1="0" x2="100%" y1="${round(y(value))}" y2="${round(y(value))}"/>`,
 )}
-${marks.map(({ at, tone }) => html`<line class="mark ${tone}" x1="${at100(x(at))}" x2="${at100(x(at))}" y1="${TOP}" y2="${height - BOTTOM}"/>`)}
+${marks.map(({ at, tone }) => html`<line class="mark ${tone}" x1="${at100(x(at))}" x2="${at100(x(at))}" y1="19" y2="${height - BOTTOM}"/>`)}
 <svg x="0" y="0" width="100%" height="${height}" viewBox="0 0 ${WIDE} ${height}" preserveAspectRatio="none" overflow="visible">
 ${lines.map((line) =>
   drawn(
@@ -68,7 +71,7 @@ ${ruled.map(
 )}
 ${marks.map(
   ({ at, number, tone }) =>
-    html`<g class="dot ${tone}"><circle cx="${at100(x(at))}" cy="${TOP - 3}" r="9"/><text x="${at100(x(at))}" y="${TOP + 1}">${number}</text></g>`,
+    html`<g class="dot ${tone}"><circle cx="${at100(x(at))}" cy="10" r="9"/><text x="${at100(x(at))}" y="14">${number}</text></g>`,
 )}
 ${[from, from + span / 2, to].map((at, i) => hour(at, i, height))}
 </svg>`

@@ -41,7 +41,7 @@ function list({ rows, all, found, pages, query }: ListView): Markup {
 
 function line(row: Row, query: ListQuery): Markup {
   const { namespace, name, phase, tone, weight, message, createdAt, canary, stable } = row
-  return html`<tr class="${tone}"><th scope="row"><a href="/rollouts/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}">${name}</a><a class="ns" href="${href({ ...query, namespace, page: 1 })}">${namespace}</a></th><td class="phase">${pill(phase, tone)}</td><td class="steps">${stepBar(row)}</td><td class="weight">${weight === undefined ? html`<span class="facts">–</span>` : html`<b>${percent(weight)}</b>`}</td><td class="says">${message}<small>${canary ?? stable ?? ''}</small></td><td class="age">${moment(createdAt, 'since')}</td></tr>`
+  return html`<tr class="${tone}${canary === undefined ? ' resting' : ''}"><th scope="row"><a href="/rollouts/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}">${name}</a><a class="ns" href="${href({ ...query, namespace, page: 1 })}">${namespace}</a></th><td class="phase">${pill(phase, tone)}</td><td class="steps">${stepBar(row)}</td><td class="weight">${weight === undefined ? html`<span class="facts">–</span>` : html`<b>${percent(weight)}</b>`}</td><td class="says">${message}<small>${canary ?? stable ?? ''}</small></td><td class="age">${moment(createdAt, 'age')}</td></tr>`
 }
 
 /** One piece for each step; those that are reached are filled. */

@@ -16,7 +16,7 @@ export const nothing: Markup = html``
  * A moment. Without a script it is the UTC time of day; the script turns it into local time, into how long ago it is, or counts down to
  * it. What the server writes does not depend on now, so that nothing is sent again only because time goes by.
  */
-export function moment(at: number | string | undefined, show: 'clock' | 'since' | 'until'): Markup {
+export function moment(at: number | string | undefined, show: 'clock' | 'since' | 'age' | 'until'): Markup {
   const time = typeof at === 'number' ? at : Date.parse(at ?? '')
   if (Number.isNaN(time)) return nothing
   const iso = new Date(time).toISOString()

@@ -24,7 +24,7 @@ export function absent(id: string): Markup {
 /** How the traffic is split. */
 export function trafficBar(weight: number): Markup {
   const split = weight > 0 ? `${percent(weight)} canary, ${percent(100 - weight)} stable` : 'all traffic on stable'
-  return html`<svg class="traffic" role="img" aria-label="${split}" width="100%" height="14"><rect class="stable" width="100%" height="14"/><rect class="canary" width="${weight}%" height="14"/></svg>`
+  return html`<svg class="traffic" role="img" aria-label="${split}" width="100%" height="14"><rect class="stable" width="100%" height="14"/><rect class="canary" x="${100 - weight}%" width="${weight}%" height="14"/></svg>`
 }
 
 /** A part of a whole as a bar. `tone` names its colour. */

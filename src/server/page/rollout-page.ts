@@ -12,11 +12,11 @@ import { weights } from './weights-section.ts'
 export function rolloutSections(view: RolloutView): Map<string, Markup> {
   return new Map([
     ['head', head(view)],
-    ['way', way(view)],
     ['ask', question(view)],
+    ['way', way(view)],
+    ['do', commands(view)],
     ['weights', weights(view)],
     ['slis', evidence(view)],
-    ['do', commands(view)],
     ['git', git(view)],
     ['past', past(view)],
   ])
@@ -95,13 +95,12 @@ ${holding ? html`<progress max="${holding.totalMs}" value="${holding.totalMs - h
 }
 
 function commands({ commands: all }: RolloutView): Markup {
-  const group = (kinds: string[]) => all.filter(({ kind }) => kinds.includes(kind))
-  const list = (kinds: string[]) =>
-    html`<ul class="commands">${group(kinds).map(({ line, does, kind }) => command(line, does, kind))}</ul>`
-  const acts = group(['act']).length > 0 ? list(['act']) : nothing
+  const list = (wanted: string) =>
+    html`<ul class="commands">${all.filter(({ kind }) => kind === wanted).map(({ line, does, kind }) => command(line, does, kind))}</ul>`
+  if (!all.some(({ kind }) => kind === 'act')) return section('do', 'To type', list('look'))
   return section(
     'do',
     'To type',
-    html`${acts}<details><summary>Look from a terminal</summary>${list(['look'])}</details>`,
+    html`${list('act')}<details><summary>Look from a terminal</summary>${list('look')}</details>`,
   )
 }

@@ -155,7 +155,7 @@ function draw(source: PageSource, place: string, now: number): Drawn {
   const key = `${named.namespace}/${named.name}`
   const input = source.rollout(named.namespace, named.name)
   if (!input) {
-    const ids = ['way', 'ask', 'weights', 'slis', 'do', 'git', 'past']
+    const ids = ['ask', 'way', 'do', 'weights', 'slis', 'git', 'past']
     const gone = html`<section id="head" class="head faint" aria-label="Now"><h1>${key}</h1><p class="message">There is no Rollout of this name. If it is declared, it appears here by itself.</p></section>`
     const sections = new Map<string, Markup>([['head', gone], ...ids.map((id) => [id, absent(id)] as const)])
     return { kind: 'rollout', status: 404, title: `${key} · Sluice`, crumb: key, head: nothing, sections }

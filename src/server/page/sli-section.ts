@@ -84,7 +84,7 @@ function badShare({ name, points, allowedBad, threshold }: SliView, place: numbe
       height: 130,
     },
   )}</figure>${
-    threshold === undefined || proof.length < 3
+    threshold === undefined || proof.length < 3 || proof.every(([, value]) => value < threshold / 50)
       ? nothing
       : html`<figure><figcaption>Evidence that the objective is broken</figcaption>${chart({
           id: `sli-${place}-evidence`,

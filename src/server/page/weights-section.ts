@@ -40,11 +40,11 @@ export function weights({ course, steps, about, history }: RolloutView): Markup 
       },
     ],
     from: course.weights[0]?.at ?? course.startedAt,
-    to: Math.max(course.lastAt, course.startedAt + 10_000),
+    to: endOf(course),
     max: 100,
     rules: [{ value: 0, label: '' }, ...steps.map(({ weight }) => ({ value: weight, label: percent(weight) }))],
     marks: apart(told, course),
-    height: 220,
+    height: 230,
   })
   const list = html`<ol class="told">${told
     .toReversed()
@@ -59,6 +59,12 @@ export function weights({ course, steps, about, history }: RolloutView): Markup 
     html`${drawing}${late ? html`<p class="facts">Followed since ${moment(course.seenSince, 'clock')}, when this process began; what was before is in the Git log.</p>` : nothing}${list}`,
     'wide',
   )
+}
+
+/** A little after what ended, so that its end can be seen. */
+function endOf({ startedAt, lastAt, endedAt }: Course): number {
+  const to = Math.max(lastAt, startedAt + 10_000)
+  return endedAt === undefined ? to : to + (to - startedAt) / 20
 }
 
 /** Marks that would lie on each other are left out of the drawing; the list has them all. */

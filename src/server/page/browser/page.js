@@ -61,7 +61,8 @@ function tick() {
     const at = new Date(node.dateTime)
     const show = node.dataset.show
     const left = at.getTime() - now
-    if (show === 'since') say(node, `${age(-left)} ago`)
+    if (show === 'age') say(node, age(-left))
+    else if (show === 'since') say(node, `${age(-left)} ago`)
     else if (show === 'until') say(node, left > 0 ? `${length(left)} left` : 'any moment')
     else say(node, clock(at))
     if (!node.title.includes('·')) node.title = `${other.format(at)} · ${node.title}`
