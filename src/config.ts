@@ -1,4 +1,5 @@
 import { hostname } from 'node:os'
+import { type Topic, topics } from './api/notify.ts'
 import { SluiceError } from './errors.ts'
 
 /** Everything the controller can be told, by flag or by environment variable; flags win. */
@@ -33,6 +34,8 @@ export interface ControllerConfig {
    */
   slack: { token?: string; appToken?: string; channel?: string; signingSecrets: string[]; apiUrl?: string }
   webhook?: { url: string; secret?: string }
+  /** What the controller's own Slack channel and webhook are told; the usual when left out. */
+  notifyOn?: Topic[]
   workers: number
   /** Variables that git may see: where programs, proxies and authorities are. */
   gitEnv: Record<string, string>
@@ -116,6 +119,7 @@ export function controllerConfig(flags: ControllerFlags = {}, env: Env = environ
           },
         }
       : {}),
+    ...(env.SLUICE_NOTIFY_ON ? { notifyOn: topicsOf(env.SLUICE_NOTIFY_ON) } : {}),
     workers: Number(env.SLUICE_WORKERS ?? 8),
     gitEnv: gitEnv(env),
   }
@@ -143,6 +147,15 @@ function gitEnv(env: Env): Record<string, string> {
   return Object.fromEntries(
     forGit.flatMap((name): [string, string][] => (env[name] === undefined ? [] : [[name, env[name]]])),
   )
+}
+
+function topicsOf(text: string): Topic[] {
+  return list(text).map((name) => {
+    const topic = topics.find((known) => known === name)
+    if (topic) return topic
+    const message = `SLUICE_NOTIFY_ON names "${name}"; known are ${topics.join(', ')}`
+    throw new SluiceError({ reason: 'InvalidSpec', message, field: 'SLUICE_NOTIFY_ON' })
+  })
 }
 
 function httpUrl(text: string | undefined): string | undefined {

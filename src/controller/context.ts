@@ -6,7 +6,6 @@ import type { KubeClient } from '../kube/client.ts'
 import type { EventRecorder } from '../kube/events.ts'
 import type { KubeObject } from '../kube/object.ts'
 import type { ObjectReader } from '../kube/reader.ts'
-import type { Notification } from '../notify/notifier.ts'
 import type { StateFile } from '../plan/effects.ts'
 import type { GitObservation } from '../plan/observation.ts'
 import type { Runtime } from '../runtime.ts'
@@ -17,6 +16,7 @@ import type { Chronicle } from './chronicle.ts'
 import type { Configs } from './configs.ts'
 import type { AnalysisFeed } from './feed.ts'
 import type { Handwork } from './handwork.ts'
+import type { Notices } from './notices.ts'
 import type { Recorder } from './record.ts'
 import type { Rival } from './rivals.ts'
 
@@ -36,11 +36,6 @@ export interface GitPort {
   forget(key: string): void
 }
 
-/** Tells people; never waits and never throws. Questions are shown when the Approval object appears. */
-export interface People {
-  notify(rollout: RolloutRef, topic: Notification['topic'], message: string, details: Notification['details']): void
-}
-
 /** Everything a reconcile uses. */
 export interface Context {
   client: KubeClient
@@ -53,7 +48,8 @@ export interface Context {
   git: GitPort
   approvals: Approvals
   events: EventRecorder
-  people: People
+  /** Tells people; never waits and never throws. Questions are shown when the Approval object appears. */
+  people: Pick<Notices, 'tell'>
   recorder: Recorder
   /** What rollouts in flight go through, for people who look. */
   chronicle: Chronicle

@@ -90,7 +90,19 @@ export async function startController(config: ControllerConfig, parts: Controlle
   const caches = createCaches({ client, runtime, log, namespaces: config.namespaces, onChange })
   const approvals = createApprovals({ client, runtime, log })
   const rolloutOf = (key: string) => caches.of('rollouts').get(key)
-  const channels = createChannels(config, { approvals, client, rollout: rolloutOf, runtime, log, metrics })
+  const events = createEventRecorder({ client, runtime, log, instance: config.identity })
+  const channels = createChannels(config, {
+    approvals,
+    client,
+    rollout: rolloutOf,
+    source: (key) => caches.of('rolloutSources').get(key),
+    secrets,
+    events,
+    cluster: () => cluster || undefined,
+    runtime,
+    log,
+    metrics,
+  })
   const questions = createQuestions({
     channel: channels.questions,
     approvals,
@@ -99,7 +111,6 @@ export async function startController(config: ControllerConfig, parts: Controlle
     now: () => runtime.now(),
     log,
   })
-  const events = createEventRecorder({ client, runtime, log, instance: config.identity })
   const router = createIstioRouter({ client, reader: caches })
   const recorder = createRecorder({ client, runtime, log, checkpointMs: config.checkpointMs })
   const chronicle = createChronicle(() => page?.changed())
@@ -151,10 +162,7 @@ export async function startController(config: ControllerConfig, parts: Controlle
     git: sources,
     approvals,
     events,
-    people: {
-      notify: (rollout, topic, message, details) =>
-        channels.notifier.notify({ rollout: rollout.key, topic, message, details }),
-    },
+    people: channels.notices,
     recorder,
     chronicle,
     metrics,

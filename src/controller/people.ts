@@ -9,26 +9,25 @@ import { startSlackSocket } from '../approval/slack-socket.ts'
 import type { ControllerConfig } from '../config.ts'
 import type { KubeClient } from '../kube/client.ts'
 import type { KubeObject } from '../kube/object.ts'
-import { logNotifier, type Notifier, notifyAll } from '../notify/notifier.ts'
 import { slackNotifier } from '../notify/slack.ts'
 import { createSlackApi } from '../notify/slack-api.ts'
 import { createSlackThreads } from '../notify/slack-threads.ts'
-import { webhookNotifier } from '../notify/webhook.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Metrics } from '../server/metrics.ts'
 import { type SlackEndpoint, slackEndpoint } from '../server/slack.ts'
+import { createNotices, type Notices, type NoticesOptions } from './notices.ts'
 import { attemptOf, createThreadMemory } from './slack-memory.ts'
 
 /** Everything that talks to people, as it is configured. */
 export interface Channels {
   questions: ApprovalChannel
-  notifier: Notifier
+  notices: Notices
   /** Present when a Slack signing secret is configured. */
   slack?: SlackEndpoint
   stop(): Promise<void>
 }
 
-export interface ChannelsParts {
+export interface ChannelsParts extends Pick<NoticesOptions, 'secrets' | 'source' | 'cluster' | 'events'> {
   approvals: Approvals
   client: Pick<KubeClient, 'patch'>
   /** The present Rollout of a key (`namespace/name`), from the cache. */
@@ -45,13 +44,25 @@ export function createChannels(config: ControllerConfig, parts: ChannelsParts): 
     ? createSlackApi({ token, log, now: () => runtime.now(), ...(apiUrl ? { apiUrl } : {}) })
     : undefined
   const threads = createSlackThreads({ memory: createThreadMemory({ client, rollout }), log })
+  const notices = createNotices({
+    ...parts,
+    own: {
+      ...(channel === undefined ? {} : { slackChannel: channel }),
+      ...(config.webhook ? { webhook: config.webhook } : {}),
+      ...(config.notifyOn ? { on: config.notifyOn } : {}),
+    },
+    ...(api ? { slack: (onLost) => slackNotifier({ api, threads, runtime, log, onLost }) } : {}),
+  })
   const questions = allChannels(
     api
       ? [
           createSlackChannel({
             api,
             approvals,
-            channelFor: () => channel,
+            channelFor: (approval) => {
+              const asking = rollout(`${approval.namespace}/${approval.spec.rollout}`)
+              return asking ? notices.questionChannel(asking) : channel
+            },
             attemptOf: (approval) => attemptOf(approval, rollout(`${approval.namespace}/${approval.spec.rollout}`)),
             threads,
             runtime,
@@ -61,16 +72,6 @@ export function createChannels(config: ControllerConfig, parts: ChannelsParts): 
         ]
       : [],
   )
-  const notifiers = [logNotifier(log)]
-  if (api && channel) {
-    const slack = slackNotifier({ api, threads, runtime, log, onLost: () => metrics.notificationLost('slack') })
-    notifiers.push({ notify: (told) => slack.notify(told, channel), stop: (graceMs) => slack.stop(graceMs) })
-  }
-  if (config.webhook)
-    notifiers.push(
-      webhookNotifier({ ...config.webhook, runtime, log, onLost: () => metrics.notificationLost('webhook') }),
-    )
-  const notifier = notifyAll(notifiers, { runtime, log })
   const reply = createSlackReply({ runtime, log })
   const interactions = createSlackInteractions({
     approvals,
@@ -89,12 +90,12 @@ export function createChannels(config: ControllerConfig, parts: ChannelsParts): 
     : undefined
   return {
     questions,
-    notifier,
+    notices,
     ...(slack ? { slack } : {}),
     stop: async () => {
       // Clicks that are being worked on still answer through `reply` and change what `questions` show.
       await Promise.all([slack?.settled(), socket?.stop()])
-      await Promise.all([questions.stop(1_000), notifier.stop(1_000), reply.stop(1_000)])
+      await Promise.all([questions.stop(1_000), notices.stop(1_000), reply.stop(1_000)])
     },
   }
 }

@@ -100,7 +100,7 @@ async function one(c: Context, work: Work, effect: Effect): Promise<{ problem: P
       c.events.record({ regarding: rollout, type: effect.type, reason: effect.reason, message: effect.message })
       return undefined
     case 'notify':
-      c.people.notify(ref, effect.topic, effect.message, detailsOf(decided))
+      c.people.tell(rollout, effect, decided)
       return undefined
     case 'addFinalizer':
     case 'removeFinalizer':
@@ -173,15 +173,5 @@ async function setFinalizer(c: Context, ref: RolloutRef, present: boolean): Prom
     } catch (error) {
       if (!asKubeError(error)?.isConflict || attempt >= 5) throw error
     }
-  }
-}
-
-/** Facts for the second line of a message to people. */
-function detailsOf({ status }: Plan): Record<string, string | number> {
-  const { attempt, canary, step, lastOutcome } = status
-  return {
-    ...(attempt === undefined ? {} : { attempt }),
-    ...(canary ? { revision: canary.revision } : lastOutcome ? { revision: lastOutcome.revision } : {}),
-    ...(step ? { weight: step.weight } : {}),
   }
 }

@@ -1,6 +1,7 @@
-import type { Logger } from 'pino'
 import type { Effect } from '../plan/effects.ts'
 import type { Runtime } from '../runtime.ts'
+import type { Facts } from './facts.ts'
+import type { Digest } from './storm.ts'
 
 type NotifyEffect = Extract<Effect, { kind: 'notify' }>
 
@@ -13,6 +14,14 @@ export interface Notification {
   message: string
   /** For machines and for the second line of a message: revision, attempt, weight, reason … Never a secret. */
   details: Record<string, string | number>
+  /** Names this happening: the same one again, after a crash, has the same id. */
+  id?: string
+  /** When it happened, ISO 8601. */
+  at?: string
+  /** For programs: all that is known about it. */
+  facts?: Facts
+  /** Set when it stands for many. */
+  digest?: Digest
 }
 
 /** Tells people. `notify` returns at once, never throws and never delays a reconcile. */
@@ -22,49 +31,24 @@ export interface Notifier {
   stop(graceMs?: number): Promise<void>
 }
 
-/** Tells nobody. */
-export const silent: Notifier = { notify: () => undefined, stop: async () => undefined }
-
-/** Writes every notification to the log. */
-export function logNotifier(log: Logger): Notifier {
-  return {
-    notify({ rollout, topic, message, details }) {
-      log.info({ rollout, topic, details, told: message }, 'notification')
-    },
-    stop: async () => undefined,
-  }
-}
-
 /**
- * Passes each notification to all of `notifiers`. The same one again within `withinMs` (a reconcile that was repeated
- * after a crash or a conflict) is passed on once.
+ * Tells whether the same was told lately, within `withinMs`: a reconcile that was repeated after a conflict tells things again. Asking makes
+ * it told.
  */
-export function notifyAll(
-  notifiers: readonly Notifier[],
-  { runtime, log, withinMs = 60_000 }: { runtime: Pick<Runtime, 'monotonic'>; log: Logger; withinMs?: number },
-): Notifier {
+export function createRepeats(
+  { monotonic }: Pick<Runtime, 'monotonic'>,
+  withinMs = 60_000,
+): (notification: Notification) => boolean {
   const seen = new Map<string, number>()
-  return {
-    notify(notification) {
-      const now = runtime.monotonic()
-      for (const [key, at] of seen) {
-        if (now - at < withinMs && seen.size <= 2_000) break
-        seen.delete(key)
-      }
-      const { rollout, topic, message, details } = notification
-      const key = JSON.stringify([rollout, topic, message, details.attempt])
-      if (seen.has(key)) return
-      seen.set(key, now)
-      for (const notifier of notifiers) {
-        try {
-          notifier.notify(notification)
-        } catch (err) {
-          log.error({ err, rollout, topic }, 'notifier failed')
-        }
-      }
-    },
-    async stop(graceMs) {
-      await Promise.all(notifiers.map((notifier) => notifier.stop(graceMs)))
-    },
+  return ({ rollout, topic, message, details }) => {
+    const now = monotonic()
+    for (const [key, at] of seen) {
+      if (now - at < withinMs && seen.size <= 2_000) break
+      seen.delete(key)
+    }
+    const key = JSON.stringify([rollout, topic, message, details.attempt])
+    if (seen.has(key)) return true
+    seen.set(key, now)
+    return false
   }
 }

@@ -61,6 +61,8 @@ export function slackNotifier({ api, runtime, log, ...rest }: SlackNotifierConfi
       if (notification.topic === 'approval') return
       delivery.submit({
         key: `${channel} ${notification.rollout} ${++count}`,
+        lane: `${channel} ${notification.rollout}`,
+        about: notification,
         deliver: () => post(notification, channel),
       })
     },

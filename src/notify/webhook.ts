@@ -3,17 +3,28 @@ import type { Logger } from 'pino'
 import type { Runtime } from '../runtime.ts'
 import { createDelivery, type DeliveryConfig } from './delivery.ts'
 import { DeliveryFailed, parseRetryAfter } from './delivery-failed.ts'
-import type { Notifier } from './notifier.ts'
+import type { Notification, Notifier } from './notifier.ts'
+
+/** Where to POST, and the key that signs every body. Path and query of the URL may hold a secret: only its origin is ever shown. */
+export interface Destination {
+  url: string
+  secret?: string
+}
 
 export interface WebhookConfig extends Pick<DeliveryConfig, 'backoff' | 'giveUpAfterMs' | 'capacity' | 'onLost'> {
-  /** Where to POST. Its path and query may hold a secret, so only its origin is ever logged. */
-  url: string
-  /** Signs every body, when given. */
-  secret?: string
+  /** For the log. */
+  name: string
+  /** Asked before every attempt, so that a changed Secret counts at once. Throws DeliveryFailed when it cannot be known. */
+  destination(): Promise<Destination>
   runtime: Runtime
   log: Logger
   /** Milliseconds until an attempt without an answer has failed. Default 5 s. */
   timeoutMs?: number
+}
+
+export interface WebhookNotifier extends Notifier {
+  /** Whether nothing waits to be sent. */
+  readonly isIdle: boolean
 }
 
 /**
@@ -25,22 +36,23 @@ export function signWebhook(secret: string, timestamp: string, body: string): st
 }
 
 /**
- * POSTs every notification as JSON `{id, at, rollout: {namespace, name}, topic, message, details}`.
- * 2xx is delivered; 408, 425, 429, 5xx and no answer are tried again with the same id, honouring Retry-After; everything
- * else, redirects included, is final. At least once: the receiver recognises a repetition by its id.
+ * POSTs every notification as JSON; docs/notifications.md says what stands in it. 2xx is delivered; 408, 425, 429, 5xx and no answer are
+ * tried again with the same id, honouring Retry-After; everything else, redirects included, is final. News of one Rollout arrive in order.
+ * At least once: the receiver recognises a repetition by its id.
  */
-export function webhookNotifier(config: WebhookConfig): Notifier {
-  const { runtime, log, timeoutMs = 5_000, secret } = config
-  const url = new URL(config.url)
-  const origin = url.origin
-  const delivery = createDelivery({ ...config, name: `webhook ${origin}` })
+export function webhookNotifier(config: WebhookConfig): WebhookNotifier {
+  const { runtime, log, timeoutMs = 5_000, destination, name } = config
+  const delivery = createDelivery({ ...config, name: `webhook ${name}` })
   let count = 0
 
-  async function send(id: string, body: string, signal: AbortSignal): Promise<void> {
+  async function send(topic: string, id: string, body: string, signal: AbortSignal): Promise<void> {
+    const { url, secret } = await destination()
+    const origin = originOf(url)
     const timestamp = String(Math.floor(runtime.now() / 1000))
     const headers: Record<string, string> = {
       'content-type': 'application/json',
       'user-agent': 'sluice',
+      'x-sluice-event': topic,
       'x-sluice-delivery': id,
       'x-sluice-timestamp': timestamp,
     }
@@ -49,6 +61,7 @@ export function webhookNotifier(config: WebhookConfig): Notifier {
     let response: Response
     try {
       response = await fetch(url, { method: 'POST', body, headers, redirect: 'manual', signal: over })
+      // What it says is of no interest, however long it is.
       await response.body?.cancel()
     } catch (error) {
       const slow = over.aborted ? `no answer within ${timeoutMs / 1000} s` : describe(error)
@@ -61,20 +74,39 @@ export function webhookNotifier(config: WebhookConfig): Notifier {
   }
 
   return {
-    notify({ rollout, topic, message, details }) {
-      const [namespace = '', name = ''] = rollout.split('/')
-      const at = new Date(runtime.now()).toISOString()
-      const content = { at, rollout: { namespace, name }, topic, message, details }
-      const digest = createHash('sha256')
-        .update(`${++count} ${runtime.random()} ${JSON.stringify(content)}`)
-        .digest('hex')
-      const id = digest.slice(0, 32)
+    notify(notification) {
+      const content = bodyOf(notification, runtime.now())
+      const own = createHash('sha256').update(`${++count} ${runtime.random()} ${JSON.stringify(content)}`)
+      const id = notification.id ?? own.digest('hex').slice(0, 32)
       const body = JSON.stringify({ id, ...content })
-      delivery.submit({ key: id, deliver: (signal) => send(id, body, signal) })
+      const { rollout, topic, digest } = notification
+      delivery.submit({
+        key: id,
+        lane: rollout,
+        about: notification,
+        deliver: (signal) => send(digest ? 'digest' : topic, id, body, signal),
+      })
       log.debug({ rollout, topic, delivery: id }, 'webhook queued')
+    },
+    get isIdle() {
+      return delivery.isIdle
     },
     stop: (graceMs) => delivery.stop(graceMs),
   }
+}
+
+/** The documented body, without its id. */
+function bodyOf({ rollout, topic, message, at, facts, digest }: Notification, now: number) {
+  const happened = at ?? new Date(now).toISOString()
+  if (digest) return { at: happened, topic: 'digest', message, digest }
+  const [namespace = '', name = ''] = rollout.split('/')
+  const { uid, ...rest } = facts ?? {}
+  return { at: happened, rollout: { namespace, name, ...(uid ? { uid } : {}) }, topic, message, ...rest }
+}
+
+/** Scheme, host and port: all of a webhook's URL that may be shown. */
+export function originOf(url: string): string {
+  return URL.canParse(url) ? new URL(url).origin : 'the URL'
 }
 
 /** The code of a network failure (ECONNREFUSED …); never its message, which may quote the URL. */
