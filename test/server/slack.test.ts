@@ -1,7 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { z } from 'zod'
 import { type Approvals, createApprovals } from '../../src/approval/approvals.ts'
 import { type Approval, observeApproval, readApproval } from '../../src/approval/object.ts'
-import { approveAction, buttonValue, rejectAction } from '../../src/approval/slack-click.ts'
+import { approveAction, buttonValue, laterAction, rejectAction } from '../../src/approval/slack-click.ts'
 import { createSlackInteractions } from '../../src/approval/slack-interactions.ts'
 import { createSlackPeople } from '../../src/approval/slack-people.ts'
 import { createSlackReply, type SlackReply } from '../../src/approval/slack-reply.ts'
@@ -12,7 +13,7 @@ import { createServer, type RunningServer } from '../../src/server/server.ts'
 import { type SlackEndpoint, slackEndpoint } from '../../src/server/slack.ts'
 import { type FakeSlack, member, startFakeSlack } from '../approval/fake-slack.ts'
 import { type ObjectsServer, startObjectsServer } from '../approval/objects-server.ts'
-import { type Clock, clock, owner, question, readableLog } from '../approval/questions.ts'
+import { type Clock, clock, owner, question, readableLog, start } from '../approval/questions.ts'
 
 const secret = 'signing-secret-1'
 const token = 'xoxb-very-secret-token'
@@ -31,7 +32,7 @@ interface Replica {
 let replicas: Replica[] = []
 
 async function replica(
-  options: { token?: boolean; answerWithinMs?: number; timeoutMs?: number } = {},
+  options: { token?: boolean; dialogs?: boolean; answerWithinMs?: number; timeoutMs?: number } = {},
 ): Promise<Replica> {
   const api = createSlackApi({
     token,
@@ -47,7 +48,8 @@ async function replica(
     backoff: { firstMs: 5, maxMs: 20 },
   })
   const people = createSlackPeople({ runtime: time, cacheMs: 0, ...(options.token === false ? {} : { api }) })
-  const interactions = createSlackInteractions({ approvals, people, reply, runtime: time, log: log.log })
+  const dialogs = options.dialogs ? { api } : {}
+  const interactions = createSlackInteractions({ approvals, people, reply, ...dialogs, runtime: time, log: log.log })
   const { answerWithinMs } = options
   const endpoint = slackEndpoint({
     secrets: ['next', secret],
@@ -88,9 +90,39 @@ function clickBody(user: string, options: ClickOptions = {}): string {
     type: 'block_actions',
     user: { id: user, username: 'whoever', team_id: userTeam },
     team: { id: team, domain: 'shop' },
+    trigger_id: '13345224609.738474920.8088930838d88f008e0',
     response_url: options.replyTo ?? `${slack.origin}/hooks/1`,
     container: { type: 'message', message_ts: '1.1', channel_id: 'C1' },
     actions: [{ type: 'button', action_id: action, block_id: 'b', value, action_ts: `1700.${++clicks}` }],
+  }
+  return new URLSearchParams({ payload: JSON.stringify(payload) }).toString()
+}
+
+/** The dialog that was opened last, filled in and sent as Slack does it. */
+function dialogBody(user: string, given: { value?: string | null; selected_date_time?: number | null }): string {
+  const { view } = slack.views.at(-1) ?? {}
+  const [input] = z.array(z.object({ block_id: z.string(), element: z.object({ action_id: z.string() }) })).parse(
+    z
+      .array(z.looseObject({ type: z.string() }))
+      .parse(view?.blocks)
+      .filter(({ type }) => type === 'input'),
+  )
+  const values = { [input?.block_id ?? '']: { [input?.element.action_id ?? '']: { type: 'any', ...given } } }
+  const payload = {
+    type: 'view_submission',
+    team: { id: 'T1', domain: 'shop' },
+    user: { id: user, username: 'whoever', name: 'whoever', team_id: 'T1' },
+    api_app_id: 'A1',
+    trigger_id: '999.1',
+    view: {
+      id: `V${slack.views.length}`,
+      team_id: 'T1',
+      ...view,
+      state: { values },
+      hash: '1700.abc',
+      previous_view_id: null,
+    },
+    response_urls: [],
   }
   return new URLSearchParams({ payload: JSON.stringify(payload) }).toString()
 }
@@ -141,6 +173,7 @@ beforeEach(async () => {
   slack.broken.clear()
   slack.replies.length = 0
   slack.calls.length = 0
+  slack.views.length = 0
   time = clock()
   log = readableLog()
   slack.users.set('U1', member('U1', 'sam@example.com'))
@@ -243,6 +276,96 @@ describe('once', () => {
     await send(await replica(), body)
     expect(stored().metadata.resourceVersion).toBe(version)
     expect(log.text()).toContain('"result":"Duplicate"')
+  })
+})
+
+describe('a dialog', () => {
+  const errors = async (answer: Response) =>
+    z.object({ errors: z.object({ sluice_field: z.string() }) }).parse(await answer.json()).errors.sluice_field
+
+  test('asks why when somebody rejects, and the reason is recorded', async () => {
+    const to = await replica({ dialogs: true })
+    expect((await send(to, clickBody('U1', { action: rejectAction }))).status).toBe(200)
+    expect(decisions()).toEqual([])
+    expect(slack.views[0]?.triggerId).toBe('13345224609.738474920.8088930838d88f008e0')
+    expect(slack.views[0]?.view).toMatchObject({ type: 'modal', title: { text: 'Reject' }, submit: { text: 'Reject' } })
+    expect(slack.views[0]?.view.private_metadata?.length).toBeLessThan(3_000)
+    const answer = await send(to, dialogBody('U1', { value: '  the checkout team is at lunch ' }))
+    expect([answer.status, await answer.text()]).toEqual([200, ''])
+    expect(decisions()).toMatchObject([
+      { verdict: 'Reject', by: 'slack-user:U1', email: 'sam@example.com', reason: 'the checkout team is at lunch' },
+    ])
+    expect(state()).toBe('Rejected')
+  })
+
+  test('asks from when on when somebody approves for later', async () => {
+    const to = await replica({ dialogs: true })
+    await send(to, clickBody('U1', { action: laterAction }))
+    const answer = await send(to, dialogBody('U1', { selected_date_time: time.now() / 1000 + 1_800 }))
+    expect(await answer.text()).toBe('')
+    expect(decisions()).toMatchObject([{ verdict: 'Approve', notBefore: '2026-03-02T12:30:00.000Z' }])
+    expect(state()).toBe('Approved')
+  })
+
+  test.each([
+    ['no reason', rejectAction, { value: null }, 'Say why'],
+    ['blanks for a reason', rejectAction, { value: ' \n ' }, 'Say why'],
+    ['no time', laterAction, { selected_date_time: null }, 'Choose a time'],
+    ['a time that is over', laterAction, { selected_date_time: start / 1000 - 60 }, 'This time is over'],
+    ['a time far away', laterAction, { selected_date_time: start / 1000 + 365 * 86_400 }, 'more than 90 days'],
+  ])('with %s stays open and says so', async (_, action, given, sentence) => {
+    const to = await replica({ dialogs: true })
+    await send(to, clickBody('U1', { action }))
+    const answer = await send(to, dialogBody('U1', given))
+    expect(await errors(answer)).toContain(sentence)
+    expect(decisions()).toEqual([])
+    const better = action === rejectAction ? { value: 'because' } : { selected_date_time: start / 1000 + 3_000 }
+    await send(to, dialogBody('U1', better))
+    expect(decisions()).toHaveLength(1)
+  })
+
+  test('that is sent twice counts once', async () => {
+    const to = await replica({ dialogs: true })
+    await send(to, clickBody('U1', { action: laterAction }))
+    const body = dialogBody('U1', { selected_date_time: start / 1000 + 1_800 })
+    await send(to, body)
+    await send(await replica({ dialogs: true }), body)
+    expect(decisions()).toHaveLength(1)
+  })
+
+  test('that takes Slack’s patience tells the person in the channel', async () => {
+    const to = await replica({ dialogs: true, answerWithinMs: 20 })
+    await send(to, clickBody('U1', { action: rejectAction }))
+    await to.endpoint.settled()
+    const after = Promise.withResolvers<void>()
+    slack.broken.set('users.info', { after: after.promise, error: 'internal_error' })
+    const answer = await send(to, dialogBody('U1', { value: 'because' }))
+    expect(await answer.text()).toBe('')
+    after.resolve()
+    await quiet()
+    expect(whispers()).toEqual([expect.stringContaining('Slack did not say who you are')])
+    expect(decisions()).toEqual([])
+  })
+
+  test('is not needed to approve', async () => {
+    await send(await replica({ dialogs: true }), clickBody('U1'))
+    expect(state()).toBe('Approved')
+    expect(slack.views).toEqual([])
+  })
+
+  test('is opened although Slack takes its time to say who it is', async () => {
+    const to = await replica({ dialogs: true })
+    const after = Promise.withResolvers<void>()
+    slack.broken.set('users.info', { after: after.promise })
+    await send(to, clickBody('U1', { action: rejectAction }))
+    expect(slack.views).toHaveLength(1)
+    after.resolve()
+  })
+
+  test('shows nothing of the question but what the channel shows, escaped', async () => {
+    await send(await replica({ dialogs: true }), clickBody('U1', { action: rejectAction }))
+    expect(JSON.stringify(slack.views[0]?.view)).toContain('shop/checkout')
+    expect(JSON.stringify(slack.views[0]?.view)).not.toMatch(/<[!@]/)
   })
 })
 
@@ -365,6 +488,87 @@ describe('refused, logged, and nothing moves', () => {
     await quiet()
     expect(whispers()).toEqual(['This question is closed; nothing was done. Moved to 50 %'])
     expect(slack.replies[0]).toMatchObject({ replace_original: true })
+  })
+
+  test.each([
+    ['somebody Slack does not know', 'U99', {}, 'Slack did not say who you are'],
+    ['a guest', 'UG', { is_restricted: true }, 'guests of the workspace cannot decide'],
+    ['somebody of another organisation', 'UG', { is_stranger: true }, 'only members of this workspace can decide'],
+    ['somebody not allowed', 'U7', {}, 'is not named in approval.from'],
+  ])('%s does not even get a dialog', async (_, user, over, sentence) => {
+    slack.users.set('UG', member('UG', 'dana@example.com', over))
+    slack.groups.set('S1', [])
+    for (const action of [rejectAction, laterAction])
+      await send(await replica({ dialogs: true }), clickBody(user, { action }))
+    await quiet()
+    expect(whispers()).toEqual([expect.stringContaining(sentence), expect.stringContaining(sentence)])
+    expect(slack.views).toEqual([])
+  })
+
+  test.each([
+    ['somebody Slack does not know', 'U99', 'Slack did not say who you are'],
+    ['somebody not allowed', 'U7', 'is not named in approval.from'],
+    ['a guest', 'UG', 'guests of the workspace cannot decide'],
+  ])('a dialog sent by %s', async (_, user, sentence) => {
+    slack.users.set('UG', member('UG', 'dana@example.com', { is_ultra_restricted: true }))
+    const to = await replica({ dialogs: true })
+    await send(to, clickBody('U1', { action: rejectAction }))
+    const answer = await send(to, dialogBody(user, { value: 'because' }))
+    expect(JSON.stringify(await answer.json())).toContain(sentence)
+  })
+
+  test('a dialog that is sent after the question was closed', async () => {
+    const to = await replica({ dialogs: true })
+    await send(to, clickBody('U1', { action: rejectAction }))
+    await approvals.close(asked, 'Void', 'a new revision came')
+    before = stored()
+    const answer = await send(to, dialogBody('U1', { value: 'because' }))
+    expect(await answer.json()).toEqual({
+      response_action: 'errors',
+      errors: { sluice_field: 'This question is closed; nothing was done. a new revision came' },
+    })
+    await quiet()
+    expect(JSON.stringify(slack.replies)).not.toContain(approveAction)
+  })
+
+  test('a dialog that is sent while the API server is down', async () => {
+    const to = await replica({ dialogs: true })
+    await send(to, clickBody('U1', { action: rejectAction }))
+    cluster.refuse = { method: 'PATCH', status: 503, times: 100 }
+    const answer = await send(to, dialogBody('U1', { value: 'because' }))
+    cluster.refuse.times = 0
+    expect(JSON.stringify(await answer.json())).toContain('The cluster could not be asked')
+  })
+
+  test.each([{ error: 'expired_trigger_id' }, { status: 500 }, { error: 'ratelimited' }])(
+    'a rejection whose dialog Slack does not open: %j; the person is told',
+    async (fault) => {
+      slack.broken.set('views.open', fault)
+      await send(await replica({ dialogs: true }), clickBody('U1', { action: rejectAction }))
+      await quiet()
+      expect(whispers()).toEqual(['Slack did not open the dialog; nothing was done. Click again, or use sluice reject'])
+    },
+  )
+
+  test('a click on a question of another cluster that shares the app; its message stays as it is', async () => {
+    const elsewhere = { ...asked, name: 'payments-d7', uid: 'of-another-cluster' }
+    await send(await replica({ dialogs: true }), clickBody('U1', { on: elsewhere }))
+    await send(await replica({ dialogs: true }), clickBody('U1', { on: elsewhere, action: rejectAction }))
+    await quiet()
+    expect(slack.replies.filter((reply) => reply.replace_original)).toEqual([])
+    expect(whispers()).toEqual(Array(2).fill(expect.stringContaining('This question is not known here')))
+    expect(slack.views).toEqual([])
+  })
+
+  test.each([
+    ['that carries something else', { private_metadata: '{"target":{"ns":"../x"}}' }],
+    ['without its fields', { state: undefined }],
+  ])('a dialog %s', async (_, over) => {
+    const to = await replica({ dialogs: true })
+    await send(to, clickBody('U1', { action: rejectAction }))
+    const payload = JSON.parse(new URLSearchParams(dialogBody('U1', { value: 'x' })).get('payload') ?? '')
+    const body = JSON.stringify({ ...payload, view: { ...payload.view, ...over } })
+    expect((await send(to, new URLSearchParams({ payload: body }).toString())).status).toBe(200)
   })
 
   test('a click while the API server is down; the person is told', async () => {
