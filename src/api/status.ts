@@ -28,6 +28,9 @@ const revisionRecord = z
       .max(50)
       .meta({ description: 'The Deployments behind it and the generation at which they were hashed.' }),
     tested: z.boolean().optional().meta({ description: 'False when the content changed in place while it served.' }),
+    remembered: z.string().optional().meta({
+      description: 'What Git remembered as stable when Sluice found this content serving instead.',
+    }),
     template: z.string().optional().meta({
       description:
         'With trackConfig: hash of the pod template alone, as Git knows it; the other one covers configuration too.',

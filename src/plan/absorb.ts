@@ -82,7 +82,12 @@ function refreshStable(turn: Turn): void {
       'UntestedServing',
       `${status.stable.revision} was changed in place to ${seen.revision} while it served; it was not tested`,
     )
-  status.stable = { ...recordOf(seen), ...(tested === undefined ? {} : { tested }) }
+  const { remembered } = status.stable
+  status.stable = {
+    ...recordOf(seen),
+    ...(tested === undefined ? {} : { tested }),
+    ...(remembered === undefined ? {} : { remembered }),
+  }
 }
 
 function refreshCanary(turn: Turn): void {

@@ -5,7 +5,7 @@ import { opOf } from './digest.ts'
 import type { StateFile } from './effects.ts'
 import { withNewest, withoutWeights } from './owed.ts'
 import { templateOf } from './revision.ts'
-import { event, iso, oneLine, percent, type Turn } from './turn.ts'
+import { event, iso, liveWeight, oneLine, percent, type Turn } from './turn.ts'
 
 /** Does this Rollout commit at all? */
 export function writesGit(turn: Turn): boolean {
@@ -20,7 +20,8 @@ export function gitLeads(turn: Turn): boolean {
 interface Draft {
   kind: PendingCommit['kind']
   subject: string
-  weights?: { weight: number }
+  /** Percent for the canary, and what it had before where that is not what is live. */
+  weights?: { weight: number; from?: number }
   desired?: PendingCommit['desired']
   template?: PendingCommit['template']
   trailers?: Record<string, string | undefined>
@@ -35,7 +36,11 @@ export function owe(turn: Turn, draft: Draft): PendingCommit | undefined {
     op: opOf(turn, draft.kind),
     kind: draft.kind,
     subject: oneLine(draft.subject),
-    trailers: present({ Revision: status.canary?.revision, ...draft.trailers }),
+    trailers: present({
+      Revision: status.canary?.revision,
+      Weight: draft.weights && moveText(draft.weights.from ?? liveWeight(turn), draft.weights.weight),
+      ...draft.trailers,
+    }),
     at: iso(now),
   }
   const pair = destinationsOf(turn.spec, { stable: status.stable?.name, canary: status.canary?.name })

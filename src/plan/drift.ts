@@ -70,7 +70,7 @@ function takeAway(turn: Turn, pair: Pair): Decision {
     owe(turn, {
       kind: 'restore',
       subject: `${o.rollout.name}: ${percent(from)} → 0% (${o.rollout.namespace}): raised again and again by ${by}`,
-      weights: { weight: 0 },
+      weights: { weight: 0, from },
       trailers: { Step: `0/${spec.steps.length}` },
     })
   }
@@ -119,7 +119,7 @@ function lowered(turn: Turn, pair: Pair): Decision {
     owe(turn, {
       kind: 'restore',
       subject: `${o.rollout.name}: ${percent(before?.weight ?? 0)} → ${percent(weight)} (${o.rollout.namespace}): lowered by ${by}`,
-      weights: { weight },
+      weights: { weight, from: before?.weight ?? 0 },
       trailers: { Step: `${status.step.index}/${spec.steps.length}` },
     })
   }

@@ -28,6 +28,7 @@ export function intend(turn: Turn, position: number): Decision {
           Evidence: evidenceLines(turn).join('; ') || undefined,
           'Approved-by': approvedBy?.join(', '),
           Override: override,
+          Waived: status.step.waived,
         },
       })
     : undefined

@@ -99,7 +99,7 @@ function leave(turn: Turn, canary: RevisionRecord, obstacle: string | undefined)
   owe(turn, {
     kind: 'delete',
     subject: `${o.rollout.name}: ${percent(from)} → ${percent(to)} (${o.rollout.namespace}): deleted`,
-    weights: { weight: to },
+    weights: { weight: to, from },
     trailers: { From: canary.revision, Verdict: 'Aborted' },
   })
   record(status, { revision: canary.revision, result: 'Aborted', reason: 'Deleted', message, at: iso(now) })

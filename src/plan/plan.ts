@@ -3,6 +3,7 @@ import { type RolloutSpec, rolloutSpec } from '../api/rollout.ts'
 import type { RolloutStatus } from '../api/status.ts'
 import { errors } from '../errors.ts'
 import { absorb } from './absorb.ts'
+import { adoption, takeOver } from './adoption.ts'
 import { breach } from './breach.ts'
 import { submitOwed } from './commits.ts'
 import { conditionsOf } from './conditions.ts'
@@ -15,11 +16,12 @@ import { drift } from './drift.ts'
 import type { Plan } from './effects.ts'
 import { forward, insufficientData, pause } from './forward.ts'
 import { gitConflict, peopleDecide } from './git-conflict.ts'
+import { idle } from './idle.ts'
 import type { Observation } from './observation.ts'
 import { abort, deletion, invalid, newRevision, revert, suspension } from './outside.ts'
 import { withOwnWrite } from './own-write.ts'
 import { unfinishedRetreat } from './retreat.ts'
-import { adoption, idle, start } from './start.ts'
+import { start } from './start.ts'
 import { type Decision, oneLine, type Rule, type Turn } from './turn.ts'
 
 /** Longest spec that is kept in status. */
@@ -90,6 +92,7 @@ function decide(turn: Turn): Decision {
 function conclude(turn: Turn, recorded: RolloutStatus, decision: Decision): Plan {
   const { status, o } = turn
   const tending = tend(turn, recorded)
+  takeOver(turn)
   if (!o.rollout.deleting || status.git?.pending?.length) submitOwed(turn)
   const fallback = { ...(decision.fallback ?? recorded), message: decision.message }
   // Also a first look that fails is one that people and engines can read.

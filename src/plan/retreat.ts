@@ -110,7 +110,7 @@ function conclude(turn: Turn, why: Retreat, from: number): Decision {
       subject: bad
         ? `${o.rollout.name}: roll back ${apart(canary, stable)} (${o.rollout.namespace}): ${why.message}`
         : `${o.rollout.name}: ${from > 0 ? `${percent(from)} → 0%` : `give up ${canary.name}`} (${o.rollout.namespace}): ${why.message}`,
-      weights: { weight: 0 },
+      weights: { weight: 0, from },
       ...(bad ? takenBack(turn, canary, stable) : {}),
       trailers: {
         From: canary.revision,
@@ -228,7 +228,7 @@ export function voidIntent(turn: Turn, putBack: boolean): void {
     owe(turn, {
       kind: 'restore',
       subject: `${turn.o.rollout.name}: ${percent(entering.weight)} → ${percent(step.weight)} (${turn.o.rollout.namespace}): the move was given up`,
-      weights: { weight: step.weight },
+      weights: { weight: step.weight, from: entering.weight },
       trailers: { Step: `${step.index}/${turn.spec.steps.length}` },
     })
   }
