@@ -16,6 +16,8 @@ export const errors = {
   RolloutMissing: { fix: 'Name one that exists; sluice get -A lists them all.' },
   NothingToDecide: { fix: 'Look at what it waits for: sluice describe.' },
   DecisionClosed: { fix: 'Look whether it is asked again: sluice describe.' },
+  DecisionRefused: { fix: 'Correct what the API server names; docs/approvals.md says what a decision looks like.' },
+  OverrideForbidden: { fix: 'Ask somebody who may, or have the role sluice-override bound: docs/approvals.md.' },
   DigestChanged: { fix: 'Look at the question as it is now: sluice describe.' },
   RequestFailed: { fix: 'Look at what is being rolled out: sluice describe.' },
   NoAnswer: {

@@ -33,9 +33,18 @@ export async function whoAmI(client: Pick<KubeClient, 'request'>): Promise<Kuber
 export function kubernetesDecision(
   approval: Approval,
   user: KubernetesUser,
-  answer: { verdict: Decision['verdict']; reason?: string; id: string; at: number },
+  answer: {
+    verdict: Decision['verdict']
+    reason?: string
+    id: string
+    at: number
+    /** Approve for later, epoch ms. */
+    notBefore?: number
+    /** Approve against the rules; takes the verb `override` and a reason. */
+    override?: boolean
+  },
 ): Decision {
-  const { verdict, reason, id, at } = answer
+  const { verdict, reason, id, at, notBefore, override } = answer
   const wanted = new Set(approval.spec.allowed)
   return {
     verdict,
@@ -46,6 +55,28 @@ export function kubernetesDecision(
     digest: approval.spec.digest,
     ...(reason === undefined ? {} : { reason }),
     at: new Date(at).toISOString(),
+    ...(notBefore === undefined ? {} : { notBefore: new Date(notBefore).toISOString() }),
+    ...(override ? { override } : {}),
     id,
   }
+}
+
+const access = z.object({ status: z.object({ allowed: z.boolean() }) })
+
+/**
+ * Asks the API server whether the credentials in use may override this question (SelfSubjectAccessReview). For a better
+ * refusal only: what counts is that an admission policy asks it again.
+ * @throws {KubeError}
+ */
+export async function mayOverride(client: Pick<KubeClient, 'request'>, approval: Approval): Promise<boolean> {
+  const { namespace, name } = approval
+  const resourceAttributes = { group: 'sluice.dev', resource: 'approvals', verb: 'override', namespace, name }
+  const body = {
+    apiVersion: 'authorization.k8s.io/v1',
+    kind: 'SelfSubjectAccessReview',
+    metadata: {},
+    spec: { resourceAttributes },
+  }
+  const path = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews'
+  return access.safeParse(await client.request('POST', path, { body })).data?.status.allowed === true
 }

@@ -109,3 +109,107 @@ test('a question of another Rollout is not answered, whatever its label says', a
   ask({ rollout: 'checkout-v2' })
   expect((await world.sluice(['approve', 'shop/checkout'], { user: 'kim' })).err).toContain('asks for no approval')
 })
+
+test('the question shows what would change, who has to be among the approvers, and what is missing', async () => {
+  ask({
+    requiredFrom: ['group:release'],
+    change: {
+      from: { revision: 'v1-a', image: 'shop:1.9' },
+      to: { revision: 'v2-b', image: 'shop:2.0' },
+      author: 'Sam <sam@example.com>',
+      compareUrl: 'https://git.example.com/shop/compare/1...2',
+      commits: [{ sha: '0123456789abcdef', subject: 'Faster\u001b[31m checkout', author: 'Sam' }],
+      commitCount: 7,
+    },
+  })
+  const said = await world.sluice(['approve', 'shop/checkout'], { user: 'dana@example.com' })
+  for (const text of [
+    'image shop:1.9 → shop:2.0',
+    'brought by Sam <sam@example.com>',
+    '01234567 Faster',
+    'and 6 more commits',
+    'https://git.example.com/shop/compare/1...2',
+    'among them: group:release',
+    'Yes recorded for user:dana@example.com. Waits for',
+    'group:release has to be among them',
+  ])
+    expect(said.out).toContain(text)
+  expect(said.out).not.toContain('\u001b')
+})
+
+test('an approval for later says when, and may be given anew for another time or for now', async () => {
+  ask({ required: 1 })
+  const at = new Date(Date.now() + 7_200_000).toISOString()
+  const said = await world.sluice(['approve', 'shop/checkout', '--at', at], { user: 'kim' })
+  expect(said.out).toContain(`Approved by user:kim, not to be moved before ${at}.`)
+  expect((await world.sluice(['approve', 'shop/checkout', '--at', at], { user: 'kim' })).err).toContain(
+    'said so already',
+  )
+  const sooner = await world.sluice(['approve', 'shop/checkout', '--in', '30m'], { user: 'kim' })
+  expect(sooner.out).toContain(`approved for later: not before ${at}, in 119m`)
+  expect(Date.parse(decisions()[1]?.notBefore ?? '')).toBeLessThan(Date.parse(at))
+  const now = await world.sluice(['approve', 'shop/checkout', '-o', 'json'], { user: 'kim' })
+  expect(JSON.parse(now.out)).toMatchObject({
+    namespace: 'shop',
+    rollout: 'checkout',
+    approval: 'checkout-d1',
+    question: { digest: 'd1', from: 10, to: 50 },
+    decision: { verdict: 'Approve', by: 'user:kim' },
+    state: 'Approved',
+    by: ['user:kim'],
+    missing: [],
+  })
+  expect(JSON.parse(now.out)).not.toHaveProperty('notBefore')
+})
+
+test.each([
+  ['a time that is over', ['--at', '2020-01-01T00:00:00Z'], 'already'],
+  ['a time without a zone', ['--at', '2099-01-01T00:00:00'], 'Give a time with its zone'],
+  ['a duration that is none', ['--in', 'soon'], 'Give a duration'],
+  ['two times', ['--in', '1h', '--at', '2099-01-01T00:00:00Z'], 'cannot be used with'],
+  ['an emergency for later', ['--in', '1h', '--emergency', '--reason', 'x'], 'cannot be used with'],
+  ['an emergency without a reason', ['--emergency'], "needs '--reason <text>'"],
+])('%s is refused before anything is asked', async (_, words, message) => {
+  ask()
+  const said = await world.sluice(['approve', 'shop/checkout', ...words], { user: 'kim' })
+  expect(said).toMatchObject({ code: 2, out: '', err: expect.stringContaining(message) })
+  expect(decisions()).toEqual([])
+})
+
+test('an override counts alone, whoever was asked, and is told', async () => {
+  ask({ required: 2 })
+  const words = ['approve', 'shop/checkout', '--emergency', '--reason', 'the site is down']
+  const said = await world.sluice(words, { user: 'lee' })
+  expect(said).toMatchObject({ code: 0, err: '' })
+  expect(said.out).toContain(
+    'Override recorded for user:lee. Overridden by user:lee, with 0 of 2 approvals: the site is down.',
+  )
+  expect(decisions()).toMatchObject([{ by: 'user:lee', override: true, reason: 'the site is down' }])
+})
+
+test('of two who speak at the same moment both are heard', async () => {
+  ask({ required: 2 })
+  const both = await Promise.all([
+    world.sluice(['approve', 'shop/checkout'], { user: 'kim' }),
+    world.sluice(['approve', 'shop/checkout'], { user: 'dana@example.com' }),
+  ])
+  expect(both.map(({ code }) => code)).toEqual([0, 0])
+  expect(
+    decisions()
+      .map(({ by }) => by)
+      .sort(),
+  ).toEqual(['user:dana@example.com', 'user:kim'])
+})
+
+test('a question that is replaced while a person reads it is not answered', async () => {
+  ask()
+  const stop = world.server.onRequest((request) => {
+    // The question is asked anew, about another move, after it was listed.
+    if (request.resource !== 'selfsubjectreviews') return
+    world.server.storage.remove(approvalsRef, { namespace: 'shop', name: 'checkout-d1' })
+    ask({ digest: 'd2' })
+  })
+  const said = await world.sluice(['approve', 'shop/checkout'], { user: 'kim' }).finally(stop)
+  expect(said).toMatchObject({ code: 1, err: expect.stringContaining('This question is closed') })
+  expect(decisions()).toEqual([])
+})
