@@ -45,6 +45,8 @@ export interface BranchesOptions {
   runtime: Runtime
   inherit?: Record<string, string>
   timeoutMs?: number
+  /** Packs that may gather in a clone before they are made one. */
+  packs?: number
   signal?: AbortSignal
 }
 

@@ -76,12 +76,14 @@ interface Settled {
 
 /** Views that are read at the same time; each may run a git command. */
 const looksAtOnce = 2
+const lookAgainMs = 5_000
 
 export function createGitRecorder(options: GitRecorderOptions): GitRecorder {
   const { branches, runtime, identity, refusedRetryMs = 600_000, onError, onAttempt, onLockedOut } = options
   const entries = new Map<string, Entry>()
   const writers = new Map<string, Writer | PullWriter>()
   const watched = new Map<Branch, () => void>()
+  const unseen = new Map<Branch, Set<string>>()
   const changed = new Set<(key: string) => void>()
   const pushed = new Set<(source: SourceRef, commit: string, at: number) => void>()
   const stopping = new AbortController()
@@ -141,8 +143,27 @@ export function createGitRecorder(options: GitRecorderOptions): GitRecorder {
     const entry = entries.get(key)
     if (!entry) return
     const { branch, source, rollout, view } = entry
-    entry.view = await viewOf({ branch, source, rollout, previous: view, ...identity })
+    try {
+      entry.view = await viewOf({ branch, source, rollout, previous: view, ...identity })
+    } catch (error) {
+      lookAgain(key, entry)
+      throw error
+    }
     if (entries.get(key) === entry && contentOf(entry.view) !== contentOf(view)) tell(key)
+  }
+
+  /** The clone was damaged, or the remote did not give a file: both may be well when the remote has been asked anew. */
+  function lookAgain(key: string, { branch, source }: Entry): void {
+    const waiting = unseen.get(branch)
+    if (waiting) return void waiting.add(key)
+    const keys = new Set([key])
+    unseen.set(branch, keys)
+    const asked = runtime.sleep(lookAgainMs, signal).then(() => branch.refresh(source.credentials))
+    const done = () => {
+      unseen.delete(branch)
+      for (const each of keys) looks.soon(each)
+    }
+    looks.track(asked.finally(done))
   }
 
   function writerOf(source: SourceRef): Writer {
@@ -155,7 +176,9 @@ export function createGitRecorder(options: GitRecorderOptions): GitRecorder {
       for (const listener of pushed) listener(jobs[0]!.source, sha, runtime.now())
     }
     const proposes = source.write.mode === 'PullRequest'
-    const writer = proposes ? createPullWriter({ ...both, forges }) : createWriter({ ...both, onPush })
+    const writer = proposes
+      ? createPullWriter({ ...both, forges })
+      : createWriter({ ...both, onPush, ...(onLockedOut ? { onLockedOut } : {}) })
     writers.set(key, writer)
     return writer
   }

@@ -64,14 +64,14 @@ export interface Repository {
 export interface RepositoryOptions extends CloneOptions {
   /** Commits of history to keep; older ones are fetched when asked for by name. */
   depth?: number
+  /** Packs that may gather before they are made one; each news brings one. */
+  packs?: number
 }
 
-/** Packs that may gather before they are made one. */
-const packsKept = 60
-const exchangesBetweenLooks = 20
+const branchesNamed = 5
 
 export function openRepository(options: RepositoryOptions): Repository {
-  const { depth = 1_000 } = options
+  const { depth = 1_000, packs = 60 } = options
   const clone = openClone(options)
   const { url } = clone
   const alone = createMutex()
@@ -108,18 +108,33 @@ export function openRepository(options: RepositoryOptions): Repository {
     if (!fetched.ok) throw new SluiceError(problemOf(fetched.failure, url).problem)
   }
 
+  /** The branches of the remote, for people who look for one that is gone. */
+  async function whatThereIs(credentials: Credentials | undefined): Promise<string> {
+    const listed = await clone.exchange(['ls-remote', '--symref', remoteName, 'HEAD', 'refs/heads/*'], credentials)
+    if (!listed.ok) return ''
+    const lines = listed.answer.stdout.toString('utf8').split('\n')
+    const isDefault = lines.map((line) => /^ref: refs\/heads\/(.+)\tHEAD$/.exec(line)?.[1]).find((name) => name)
+    const names = lines.flatMap((line) => /^[0-9a-f]{40,}\trefs\/heads\/(.+)$/.exec(line)?.[1] ?? [])
+    if (names.length === 0) return ', which has no commits yet'
+    const shown = names.slice(0, branchesNamed).map((name) => (name === isDefault ? `${name} (its default)` : name))
+    if (isDefault !== undefined && names.indexOf(isDefault) >= branchesNamed)
+      shown.unshift(`${isDefault} (its default)`)
+    const more = names.length > branchesNamed ? `, and ${names.length - branchesNamed} more` : ''
+    return `; it has ${shown.join(', ')}${more}`
+  }
+
   async function tidy(): Promise<void> {
     exchanges += 1
-    if (exchanges % exchangesBetweenLooks !== 0) return
-    const packs = await readdir(join(clone.dir, 'objects', 'pack')).catch(() => [])
-    if (packs.filter((name) => name.endsWith('.pack')).length > packsKept) await clone.tidy()
+    if (exchanges % Math.ceil(packs / 3) !== 0) return
+    const files = await readdir(join(clone.dir, 'objects', 'pack')).catch(() => [])
+    if (files.filter((name) => name.endsWith('.pack')).length > packs) await clone.tidy()
   }
 
   return {
     url,
     fetch: (branch, credentials) =>
       alone(async () => {
-        if (!isBranchName(branch)) return missing(url, branch)
+        if (!isBranchName(branch)) return missing(url, branch, '')
         await tidy()
         const first = (await verify(branch)) === undefined
         if (first) objects.reset()
@@ -135,11 +150,12 @@ export function openRepository(options: RepositoryOptions): Repository {
           !shallow.ok && first && /shallow|depth/i.test(detailOf(shallow.failure))
             ? await clone.exchange([...args, ...from], credentials, run)
             : shallow
+        if (!result.ok && isMissing(result.failure)) return missing(url, branch, await whatThereIs(credentials))
         if (!result.ok) return { ok: false, ...problemOf(result.failure, url) }
         trusted = credentials
         branches.add(branch)
         const tip = await verify(branch)
-        return tip === undefined ? missing(url, branch) : { ok: true, tip }
+        return tip === undefined ? missing(url, branch, '') : { ok: true, tip }
       }),
 
     fetchCommit: (sha, credentials) =>
@@ -234,10 +250,14 @@ function isUnadvertised(failure: GitFailure): boolean {
   return /unadvertised object/i.test(detailOf(failure))
 }
 
-function missing(url: string, branch: string): FetchResult {
+function isMissing(failure: GitFailure): boolean {
+  return failure.kind === 'problem' && failure.problem.reason === 'GitBranchMissing'
+}
+
+function missing(url: string, branch: string, there: string): FetchResult {
   const problem: Problem = {
     reason: 'GitBranchMissing',
-    message: `${url} has no branch "${branch}"`,
+    message: `${url} has no branch "${branch}"${there}`,
     field: 'spec.branch',
   }
   return { ok: false, problem, transient: true }

@@ -63,10 +63,12 @@ export async function signCommits({ clone, key, parent, commits }: SignOptions):
   const file = join(clone.privateDir, `signing-${randomUUID()}`)
   await writeFile(file, key, { mode: 0o600 })
   try {
+    // Only keys in the newer format of OpenSSH carry their public half where it is found without this file.
+    await writeFile(`${file}.pub`, await sshKeygen(['-y', '-P', ''], { file, key }), { mode: 0o600 })
     for (const [i, object] of objects.entries()) {
       const before = i === 0 ? parent : commits[i - 1]!
       const commit = object.replace(`\nparent ${before}\n`, `\nparent ${signed.at(-1) ?? parent}\n`)
-      const signature = await signatureOf(commit, file, key)
+      const signature = await sshKeygen(['-Y', 'sign', '-q', '-n', 'git'], { file, key, input: commit })
       const written = await clone.read(['hash-object', '-t', 'commit', '-w', '--stdin'], {
         input: withSignature(commit, signature),
       })
@@ -74,6 +76,7 @@ export async function signCommits({ clone, key, parent, commits }: SignOptions):
     }
   } finally {
     await rm(file, { force: true })
+    await rm(`${file}.pub`, { force: true })
   }
   await clone.read(['update-ref', 'refs/sluice/work', signed.at(-1)!])
   return signed
@@ -86,29 +89,26 @@ function withSignature(commit: string, signature: string): string {
   return `${commit.slice(0, end)}\n${header}${commit.slice(end)}`
 }
 
-/** A detached signature in the namespace that git uses. The key must not ask: there is no terminal and no agent. */
-function signatureOf(text: string, file: string, key: string): Promise<string> {
+/** Runs ssh-keygen with the key in `file`, which must not ask: there is no terminal and no agent. */
+function sshKeygen(
+  args: string[],
+  { file, key, input = '' }: { file: string; key: string; input?: string },
+): Promise<string> {
   const env = {
     PATH: '/usr/local/bin:/usr/bin:/bin',
     LC_ALL: 'C.UTF-8',
     HOME: '/nonexistent',
     SSH_ASKPASS: '/bin/false',
+    SSH_ASKPASS_REQUIRE: 'never',
   }
   return new Promise((resolve, reject) => {
-    const child = execFile(
-      'ssh-keygen',
-      ['-Y', 'sign', '-q', '-n', 'git', '-f', file],
-      { env, timeout: 10_000 },
-      (error, stdout, stderr) => {
-        if (!error && stdout.includes('BEGIN SSH SIGNATURE')) return resolve(stdout)
-        const said = scrub(stderr, [key]).replaceAll(file, 'the key').trim().split('\n').at(-1)
-        const message = `the commit cannot be signed: ${said || error?.message.split('\n')[0] || 'ssh-keygen gave no signature'}`
-        reject(
-          new SluiceError({ reason: 'GitSigningKey', message, field: 'spec.write.signingKeyRef' }, { cause: error }),
-        )
-      },
-    )
+    const child = execFile('ssh-keygen', [...args, '-f', file], { env, timeout: 10_000 }, (error, stdout, stderr) => {
+      if (!error) return resolve(stdout)
+      const said = scrub(stderr, [key]).replaceAll(file, 'the key').trim().split('\n').at(-1)
+      const message = `the commit cannot be signed: ${said || error.message.split('\n')[0]}`
+      reject(new SluiceError({ reason: 'GitSigningKey', message, field: 'spec.write.signingKeyRef' }, { cause: error }))
+    })
     child.stdin?.on('error', () => undefined)
-    child.stdin?.end(text)
+    child.stdin?.end(input)
   })
 }

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { sentence } from '../errors.ts'
 import { type Backoff, createBackoff } from '../kube/backoff.ts'
 import type { CommitResult } from '../plan/observation.ts'
@@ -6,6 +7,7 @@ import type { Branch } from './branch.ts'
 import type { Draft } from './commit.ts'
 import { type Identity, type Job, type Prepared, prepare } from './operation.ts'
 import type { PushResult } from './repository.ts'
+import type { SourceRef } from './source-ref.ts'
 
 /** What came of an attempt to write to the remote. */
 export type PushAttempt = 'ok' | 'lost-race' | 'refused' | 'unreachable' | 'error'
@@ -20,10 +22,12 @@ export interface WriterOptions {
   onPush?: (sha: string, jobs: Job[]) => void
   /** Called after every attempt to push, or to read the branch before, with what came of it. */
   onAttempt?: (result: PushAttempt) => void
+  /** The remote does not take the credentials of this source: there may be newer ones. */
+  onLockedOut?: (source: SourceRef) => void
   signal: AbortSignal
 }
 
-/** The one writer of a branch: takes operations in order, makes a commit of each, and pushes all that wait at once. */
+/** The one writer of a branch, which tries at once what it gets with other credentials than before: takes operations in order, makes a commit of each, and pushes all that wait at once. */
 export interface Writer {
   /** Queues a job; one with the same operation is replaced in its place. */
   add(id: string, job: Job): void
@@ -45,12 +49,13 @@ const race = { initialMs: 20, maxMs: 2_000, jitter: 3 }
 const batchLimit = 100
 
 export function createWriter(options: WriterOptions): Writer {
-  const { branch, runtime, identity, onResult, onPush, onAttempt, signal } = options
+  const { branch, runtime, identity, onResult, onPush, onAttempt, onLockedOut, signal } = options
   const queue = new Map<string, Job>()
   const outages = createBackoff(outage, runtime.random)
   const races = createBackoff(race, runtime.random)
   let running: Promise<void> | undefined
   let limit = batchLimit
+  let wake = new AbortController()
 
   function settle(id: string, job: Job, result: CommitResult): void {
     if (queue.get(id) === job) queue.delete(id)
@@ -98,6 +103,7 @@ export function createWriter(options: WriterOptions): Writer {
     if (signal.aborted) return
     if (!fetched.ok) {
       onAttempt?.('unreachable')
+      if (fetched.problem.reason === 'GitAuth') lockedOut(first)
       return await waitOut(jobs, sentence(fetched.problem), outages)
     }
     const planned = await plan(jobs)
@@ -139,10 +145,20 @@ export function createWriter(options: WriterOptions): Writer {
       settle(id, job, { state: 'Refused', problem: failure.problem })
       return done()
     }
+    if (failure.kind === 'problem' && failure.problem.reason === 'GitAuth') lockedOut(planned.commits[0]!.job)
     const reason =
       failure.kind === 'problem' ? sentence(failure.problem) : `the clone is being repaired: ${failure.detail}`
     const waiting = planned.commits.map(({ id, job }): [string, Job] => [id, job])
     await waitOut(waiting, reason, outages)
+  }
+
+  /** The other sources of this branch come first now: they may have better credentials. */
+  function lockedOut(job: Job): void {
+    for (const [id, other] of [...queue].filter(([, each]) => sameSource(each, job))) {
+      queue.delete(id)
+      queue.set(id, other)
+    }
+    onLockedOut?.(job.source)
   }
 
   function done(): void {
@@ -152,8 +168,9 @@ export function createWriter(options: WriterOptions): Writer {
   }
 
   async function waitOut(jobs: [id: string, job: Job][], message: string, backoff: Backoff): Promise<void> {
+    wake = new AbortController()
     for (const [id, job] of jobs) if (queue.has(id)) onResult(job, { state: 'Waiting', message })
-    await runtime.sleep(backoff.next(), signal).catch(() => undefined)
+    await runtime.sleep(backoff.next(), AbortSignal.any([signal, wake.signal])).catch(() => undefined)
   }
 
   async function drain(): Promise<void> {
@@ -178,7 +195,12 @@ export function createWriter(options: WriterOptions): Writer {
   return {
     get: (id) => queue.get(id),
     add(id, job) {
+      const before = queue.get(id)
       queue.set(id, job)
+      if (before && !sameKeys(before.source, job.source)) {
+        outages.reset()
+        wake.abort()
+      }
       start()
     },
     drop(id) {
@@ -194,6 +216,10 @@ function attemptOf({ failure }: PushResult & { ok: false }): PushAttempt {
   if (failure.kind === 'lostRace') return 'lost-race'
   if (failure.kind !== 'problem') return 'error'
   return failure.transient ? 'unreachable' : 'refused'
+}
+
+function sameKeys(a: SourceRef, b: SourceRef): boolean {
+  return isDeepStrictEqual([a.credentials, a.signingKey], [b.credentials, b.signingKey])
 }
 
 function sameSource(a: Job, b: Job): boolean {
