@@ -46,7 +46,7 @@ export async function forgeWith(
     },
   })
   const source: SourceRef = { ...parsed, forgeToken: fake.token }
-  const found = forgeOf(source, { runtime: hasty, timeoutMs: 5_000 })
+  const found = forgeOf(source, { runtime: hasty })
   if (!found.ok) throw new Error(found.problem.message)
   return {
     fake,
