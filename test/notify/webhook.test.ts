@@ -1,9 +1,11 @@
+import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import nock from 'nock'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Notification } from '../../src/notify/notifier.ts'
-import { signWebhook, type WebhookConfig, webhookNotifier } from '../../src/notify/webhook.ts'
+import { type Destination, signWebhook, type WebhookConfig, webhookNotifier } from '../../src/notify/webhook.ts'
 import { clock, readableLog } from '../approval/questions.ts'
 
 const promoted: Notification = {
@@ -11,6 +13,7 @@ const promoted: Notification = {
   topic: 'promoted',
   message: 'v2 serves all traffic',
   details: { revision: 'v2-abc', attempt: 3 },
+  facts: { uid: 'u1', revision: 'v2-abc', weight: { from: 50, to: 100 } },
 }
 
 let log: ReturnType<typeof readableLog>
@@ -20,9 +23,11 @@ beforeEach(() => {
   lost = 0
 })
 
-function open(url: string, over: Partial<WebhookConfig> = {}) {
+function open(url: string, { secret, ...over }: Partial<WebhookConfig & Destination> = {}) {
   const backoff = { firstMs: 2, maxMs: 10 }
-  return webhookNotifier({ url, runtime: clock(), log: log.log, backoff, onLost: () => lost++, ...over })
+  const destination = async () => ({ url, ...(secret ? { secret } : {}) })
+  const common = { name: 'test', runtime: clock(), log: log.log, backoff, onLost: () => lost++ }
+  return webhookNotifier({ ...common, destination, ...over })
 }
 
 describe('over a real connection', () => {
@@ -64,8 +69,9 @@ describe('over a real connection', () => {
       rollout: { namespace: 'shop', name: 'checkout' },
       topic: 'promoted',
       message: 'v2 serves all traffic',
-      details: { revision: 'v2-abc', attempt: 3 },
+      revision: 'v2-abc',
     })
+    expect(headers['x-sluice-event']).toBe('promoted')
     const timestamp = String(headers['x-sluice-timestamp'])
     expect(headers['x-sluice-signature']).toBe(signWebhook('s3cret', timestamp, body))
     expect(headers['x-sluice-signature']).not.toBe(signWebhook('other', timestamp, body))
@@ -90,6 +96,38 @@ describe('over a real connection', () => {
     expect(log.text()).toContain('no answer within 0.1 s')
     expect(received.length).toBeGreaterThanOrEqual(2)
     expect(lost).toBe(0)
+  })
+
+  test('is checked with openssl as the documentation says', async () => {
+    const notifier = open(url, { secret: 's3cret' })
+    notifier.notify(promoted)
+    await notifier.stop()
+    const { body, headers } = received[0]!
+    const [line] = /^openssl dgst .*$/m.exec(readFileSync('docs/notifications.md', 'utf8')) ?? []
+    const signed = `v1:${headers['x-sluice-timestamp']}:${body}`
+    const { stdout } = spawnSync('sh', ['-c', String(line)], { input: signed, env: { ...process.env, KEY: 's3cret' } })
+    expect(`v1=${String(stdout).trim().split(' ').at(-1)}`).toBe(headers['x-sluice-signature'])
+  })
+
+  test('news of one Rollout arrive in order, also while the receiver is busy now and then', async () => {
+    answers = [{ status: 500 }, { status: 204 }, { status: 503 }]
+    const notifier = open(url)
+    for (let i = 0; i < 6; i++) notifier.notify({ ...promoted, message: String(i), rollout: `shop/${i % 2}` })
+    await notifier.stop()
+    const arrived = received.map(({ body }) => JSON.parse(body))
+    const of = (name: string) => [...new Set(arrived.filter((b) => b.rollout.name === name).map((b) => b.message))]
+    expect([of('0'), of('1')]).toEqual([
+      ['0', '2', '4'],
+      ['1', '3', '5'],
+    ])
+  })
+
+  test('a happening that has an id keeps it', async () => {
+    const notifier = open(url)
+    notifier.notify({ ...promoted, id: 'happening-1', at: '2026-01-01T00:00:00.000Z' })
+    await notifier.stop()
+    expect(received[0]?.headers['x-sluice-delivery']).toBe('happening-1')
+    expect(JSON.parse(received[0]!.body)).toMatchObject({ id: 'happening-1', at: '2026-01-01T00:00:00.000Z' })
   })
 
   test('two notifications have two ids', async () => {
