@@ -19,6 +19,7 @@ import { createIstioRouter } from '../traffic/istio/router.ts'
 import { createWorkload } from '../workload/create.ts'
 import { createDeploymentHands } from '../workload/deployment/hands.ts'
 import { createLatch } from '../workload/deployment/latch.ts'
+import { approvalHooks } from './approval-hooks.ts'
 import { createCaches, type Kind } from './caches.ts'
 import { createChronicle } from './chronicle.ts'
 import { clusterNameOf } from './cluster-name.ts'
@@ -261,6 +262,14 @@ export async function startController(config: ControllerConfig, parts: Controlle
     }),
     ...(channels.slack ? { slack: channels.slack } : {}),
     webhooks: [
+      approvalHooks({
+        approval: (key) => caches.of('approvals').get(key),
+        approvals,
+        secrets,
+        onResult: (result) => metrics.approvalDecision('webhook', result),
+        runtime,
+        log,
+      }),
       gitHooks({
         client,
         source: (key) => caches.of('rolloutSources').get(key),

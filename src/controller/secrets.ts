@@ -6,7 +6,7 @@ import type { Runtime } from '../runtime.ts'
 
 /** A Secret that somebody named, or why it cannot be had. */
 export type NamedSecret =
-  | { ok: true; text(field: string): string | undefined }
+  | { ok: true; text(field: string): string | undefined; label(name: string): string | undefined }
   /** `waiting`: it may be there in a moment; otherwise somebody has to do something. */
   | { ok: false; message: string; waiting: boolean }
 
@@ -31,6 +31,7 @@ export function createNamedSecrets(client: Pick<KubeClient, 'get'>, runtime: Pic
       if (!secret) return { ok: false, message: `the Secret ${namespace}/${name} does not exist`, waiting: false }
       return {
         ok: true,
+        label: (label) => secret.metadata.labels?.[label],
         text(field) {
           const value = fieldAt(secret, 'data', field)
           return typeof value === 'string' ? Buffer.from(value, 'base64').toString('utf8').trim() : undefined

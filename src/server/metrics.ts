@@ -40,7 +40,7 @@ export interface Metrics {
   breachToWeight(ms: number): void
   leader(isLeader: boolean): void
   /** Decisions that arrived, and what became of them. */
-  approvalDecision(channel: 'slack' | 'kubernetes' | 'git', result: string): void
+  approvalDecision(channel: 'slack' | 'kubernetes' | 'git' | 'webhook', result: string): void
   /** Messages to people that were given up. */
   notificationLost(adapter: 'slack' | 'webhook' | 'approval'): void
   /** The exposition, and the content type it has. */
