@@ -59,13 +59,14 @@ function healthy(turn: Turn): Decision {
 }
 
 /**
- * A share of the traffic goes to a canary of which there is no pod: a cluster that was rebuilt from Git in the middle of a rollout has
- * the weights of it, and not the canary.
+ * A cluster that was rebuilt from Git in the middle of a rollout has the weights of it, and not the canary: a share of the traffic goes
+ * to nobody. Weights of which Git remembers no rollout are people's own.
  */
 function leftover(turn: Turn): Decision | undefined {
   const { status, o } = turn
   const d = seenDeployment(turn)
   const pair = o.traffic.desired
+  if ((o.git.memory?.step?.weight ?? 0) === 0) return undefined
   if (!d || d.ready === 0 || !pair?.ok || pair.weight === 0 || (d.canary?.ready ?? 0) > 0) return undefined
   lowerWeight(turn, pair, 0, 'Leftover')
   const message = `${pair.canary} had ${percent(pair.weight)} of the traffic with no ready pod behind it; put back to 0%`

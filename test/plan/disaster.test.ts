@@ -75,7 +75,11 @@ describe('a cluster that is rebuilt from Git', () => {
     world.settle()
     const pair = world.destinations()
     if (!pair) throw new Error('a pair')
+    const { revision, name, hash } = world.status.stable ?? { revision: '', name: '', hash: '' }
+    world.memory = { cluster: 'c', stable: { revision, name, hash }, step: { index: 2, weight: 50 }, knownBad: [] }
     world.write(pair.canary, 50, 'argocd-controller')
+    world.settle()
+    delete world.memory.step
     world.pass(60_000)
     expect(world.points[pair.canary]).toBe(0)
     expect(world.log.map((c) => [c.kind, c.weights?.weight])).toEqual([['restore', 0]])
