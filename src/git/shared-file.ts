@@ -18,9 +18,9 @@ export async function sharedFile(
     const kustomizations = inside ? await tree.kustomizations() : await tree.allKustomizations()
     const users = usersOf(file, kustomizations)
     const foreign = users.find((user) => !folders.has(user.folder))
-    const own = users.find((user) => folders.has(user.folder))
     if (!foreign) continue
-    const root = [...folders][0] ?? ''
+    const [root = ''] = folders
+    const own = kustomizations.find(({ folder }) => folder === root)
     const where = root === '' ? 'the kustomization of this cluster' : `the kustomization in ${root}`
     const message = `is used by several kustomizations: ${own?.file ?? root} and ${foreign.file}; write the field in a patch or in images of ${where}`
     return { reason: 'GitRefusedEdit', message, file, line: 1 }

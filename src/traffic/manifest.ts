@@ -56,5 +56,17 @@ function locateIn(spec: Traffic, at: { namespace: string; host?: string }, virtu
     return { ok: false, problem: { reason: 'NotYet', message, field: 'spec.traffic' } satisfies Problem } as const
   }
   const { name, routes } = istio.virtualService
-  return locate(virtualService, { namespace: at.namespace, name, routes, host: at.host }, pair)
+  return locate(withNumbers(virtualService), { namespace: at.namespace, name, routes, host: at.host }, pair)
+}
+
+/** Weights that a manifest writes in quotes count as what they say: whoever renders it may well take the quotes away. */
+function withNumbers(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withNumbers)
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(
+    Object.entries(value).map(([key, inner]) => {
+      const isQuoted = key === 'weight' && typeof inner === 'string' && /^\d{1,3}$/.test(inner)
+      return [key, isQuoted ? Number(inner) : withNumbers(inner)]
+    }),
+  )
 }

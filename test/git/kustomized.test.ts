@@ -14,15 +14,17 @@ async function place(files: Record<string, string>): Promise<string> {
   const tree = await openTree(repository, 'tip', 'prod')
   const source = sourceOf('https://git.example.com/shop.git')
   const located = await deploymentManifest(tree, source, { namespace: 'shop', name: 'checkout' })
-  if (located.state === 'found') return located.manifest.file
-  return located.state === 'missing' ? 'missing' : `${located.problem.file}: ${located.problem.message}`
+  if (located.state === 'found') return located.manifest.file + (located.manifest.rendered ? ' and others' : '')
+  if (located.state === 'missing') return 'missing'
+  const { file, line, message } = located.problem
+  return `${file}:${line}: ${message}`
 }
 
 const base = { 'prod/base/kustomization.yaml': 'resources: [d.yaml]\n' }
 const overlay = (text: string) => ({ ...base, 'prod/eu/kustomization.yaml': `resources: [../base]\n${text}` })
 const found = 'prod/base/d.yaml'
-const changed = (how: string) =>
-  `prod/base/d.yaml: Deployment shop/checkout does not have its pod template from this file alone: prod/eu/kustomization.yaml changes it (${how})`
+const refusal = (file: string, why: string) =>
+  `${file}: Deployment shop/checkout is not what its manifest prod/base/d.yaml says: the kustomization ${why}`
 
 describe('the file that alone decides about a pod template', () => {
   test.each([
@@ -55,41 +57,61 @@ describe('the file that alone decides about a pod template', () => {
   ])('is its manifest, with %s', async (_name, files) => expect(await place(files)).toBe(found))
 
   test.each([
-    ['images', overlay('images: [{name: "registry:5000/app", newTag: "2"}]\n'), 'images'],
-    ['labels on templates', overlay('labels: [{pairs: {team: a}, includeTemplates: true}]\n'), 'labels'],
-    ['common annotations', overlay('commonAnnotations: {a: b}\n'), 'commonAnnotations'],
-    ['components', overlay('components: [../c]\n'), 'components'],
-    ['a generator that it uses', { ...overlay('configMapGenerator: [{name: app}]\n') }, 'configMapGenerator'],
+    ['images', overlay('images: [{name: "registry:5000/app", newTag: "2"}]\n')],
+    ['labels on templates', overlay('labels: [{pairs: {team: a}, includeTemplates: true}]\n')],
+    ['common annotations', overlay('commonAnnotations: {a: b}\n')],
+    [
+      'a component',
+      {
+        ...overlay('components: [../c]\n'),
+        'prod/c/kustomization.yaml': 'kind: Component\ncommonAnnotations: {a: b}\n',
+      },
+    ],
     [
       'a patch of operations',
       overlay(
         'patches: [{target: {kind: Deployment, name: check.*}, patch: "[{op: add, path: /spec/template/spec/x, value: 3}]"}]\n',
       ),
-      'patches',
     ],
-    ['a patch that cannot be found', overlay('patches: [{target: {name: checkout}, path: gone.yaml}]\n'), 'patches'],
+  ])('has a part in it, with %s', async (_name, files) => expect(await place(files)).toBe(`${found} and others`))
+
+  const eu = 'prod/eu/kustomization.yaml'
+  test.each([
+    ['a component elsewhere', 'components: [../c]\n', 'uses the component ../c, which is not in this repository', 2],
     [
-      'a merge patch in a file',
-      {
-        ...overlay('patchesStrategicMerge: [p.yaml]\n'),
-        'prod/eu/p.yaml':
-          'apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: checkout, namespace: shop}\nspec: {template: {spec: {x: 1}}}\n',
-      },
-      'patches',
+      'a generator that it uses',
+      'configMapGenerator: [{name: app}]\n',
+      'generates a name that the pod template refers to (configMapGenerator), which Sluice does not render',
+      2,
     ],
     [
-      'a merge patch in the kustomization',
-      overlay(
-        'patches:\n- patch: |\n    apiVersion: apps/v1\n    kind: Deployment\n    metadata: {name: checkout}\n    spec: {template: {spec: {x: 1}}}\n',
-      ),
-      'patches',
+      'a patch that cannot be found',
+      'patches: [{target: {name: checkout}, path: gone.yaml}]\n',
+      'names the patch gone.yaml, which is not in this repository',
+      2,
     ],
-  ])('is not, with %s', async (_name, files, how) => expect(await place(files)).toBe(changed(how)))
+    ['transformers', 'transformers: [t.yaml]\n', 'uses transformers, which Sluice does not render', 2],
+    ['replacements', '\nreplacements: [{path: r.yaml}]\n', 'uses replacements, which Sluice does not render', 3],
+    [
+      'a patch with options',
+      'patches: [{target: {kind: Deployment}, patch: "spec: {x: 1}", options: {allowNameChange: true}}]\n',
+      'patches it, but the patch uses options',
+      2,
+    ],
+    [
+      'labels in fields',
+      'labels: [{pairs: {a: b}, fields: [{path: x}]}]\n',
+      'sets labels in fields of its own, which Sluice does not render',
+      2,
+    ],
+  ])('cannot be told, with %s', async (_name, text, why, line) =>
+    expect(await place(overlay(text))).toBe(refusal(`${eu}:${line}`, why)),
+  )
 
   test('is not one that several overlays share', async () => {
     const shared = { ...overlay(''), 'prod/us/kustomization.yaml': 'bases: [../base]\n' }
     expect(await place(shared)).toBe(
-      'prod/base/d.yaml: Deployment shop/checkout is used by several kustomizations: prod/eu/kustomization.yaml and prod/us/kustomization.yaml',
+      'prod/base/d.yaml:2: Deployment shop/checkout is used by several kustomizations: prod/eu/kustomization.yaml and prod/us/kustomization.yaml',
     )
   })
 })

@@ -46,14 +46,28 @@ describe('the manifest of an object', () => {
     expect(await locate({ 'prod/vs.yaml': vs, 'prod/kustomization.yaml': 'namespace: other' })).toBe('missing')
   })
 
-  test('that is declared twice, or patched, is refused, naming the places', async () => {
+  test('that is declared twice is refused, naming the places', async () => {
     expect(await locate({ 'prod/a.yaml': vs, 'prod/b.yaml': vs })).toContain('prod/a.yaml:2 and prod/b.yaml:2')
-    const target = 'patches:\n- target: {kind: VirtualService, name: checkout}\n  patch: "[]"\n'
-    expect(await locate({ 'prod/a.yaml': vs, 'prod/kustomization.yaml': target })).toContain(
-      'patched by prod/kustomization.yaml',
+  })
+
+  test('has the name and namespace that its kustomizations give it', async () => {
+    const overlay = (text: string) => ({
+      'prod/base/vs.yaml': unnamed.replace('name: checkout', 'name: out'),
+      'prod/base/kustomization.yaml': 'resources: [vs.yaml]\nnamePrefix: check\n',
+      'prod/eu/kustomization.yaml': `resources: [../base]\n${text}`,
+    })
+    expect(await locate(overlay('namespace: shop'))).toBe('prod/base/vs.yaml:2')
+    expect(await locate(overlay('namespace: other'))).toBe('missing')
+    expect(await locate(overlay('namespace: shop\nnameSuffix: -eu'))).toBe('missing')
+    const shared = {
+      'prod/base/vs.yaml': unnamed,
+      'prod/base/kustomization.yaml': 'resources: [vs.yaml]\n',
+      'prod/eu/kustomization.yaml': 'resources: [../base]\nnamespace: shop\n',
+      'prod/us/kustomization.yaml': 'resources: [../base]\nnamespace: us\n',
+    }
+    expect(await locate(shared)).toContain(
+      'used by several kustomizations: prod/eu/kustomization.yaml and prod/us/kustomization.yaml; write the field in a patch or in images of the kustomization in prod/eu',
     )
-    const inline = `patches:\n- patch: |\n${unnamed.replace(/^/gm, '    ')}\n`
-    expect(await locate({ 'prod/a.yaml': vs, 'prod/kustomization.yaml': inline })).toContain('patched by')
   })
 })
 

@@ -167,7 +167,7 @@ describe('the good template', () => {
     const made = await remoteWith(shop)
     const { remote, person } = made
     const good = person.git('rev-parse', 'HEAD').trim()
-    const record = `cluster: prod-eu\nstable: { revision: ${v1.revision}, name: "1", hash: ${v1.hash}, commit: ${commit ?? good}, file: ${file} }\n`
+    const record = `cluster: prod-eu\nstable: { revision: ${v1.revision}, name: "1", hash: ${v1.hash}, commit: ${commit ?? good}, file: ${file} }\nknownBad: []\n`
     person.git('checkout', '--quiet', '--orphan', 'anew')
     person.write({ [file]: deployment('app:2', { replicas: 4 }), [statePath]: record })
     person.git('add', '-A')
