@@ -30,8 +30,6 @@ export interface Owner {
   /** Names of its objects, where the Rollout's manifest tells them. */
   virtualService?: string
   deployment?: string
-  /** The pair that operations wrote. */
-  pairs: readonly WrittenWeights[]
 }
 
 /** By path. */
@@ -47,14 +45,12 @@ export async function ownedFiles(
   own: ReadonlyMap<string, readonly FileChange[]>,
   only: string | undefined,
 ): Promise<Owned> {
-  const owners = new Map<string, Owner & { pairs: WrittenWeights[]; files: Set<string> }>()
+  const owners = new Map<string, Owner & { files: Set<string> }>()
   for (const [commit, operations] of recorded) {
-    for (const { rollout, weights } of operations) {
+    for (const { rollout } of operations) {
       if (only !== undefined && rollout !== only) continue
-      const owner = owners.get(rollout) ?? { rollout, pairs: [], files: new Set<string>() }
+      const owner = owners.get(rollout) ?? { rollout, files: new Set<string>() }
       owners.set(rollout, owner)
-      const known = owner.pairs.some((p) => p.stable === weights?.stable && p.canary === weights?.canary)
-      if (weights && !known) owner.pairs.push(weights)
       for (const { path } of own.get(commit) ?? [])
         if (isManifestFile(path) && !isStateFile(path)) owner.files.add(path)
     }
@@ -97,9 +93,12 @@ async function declaredAtTip(clone: Clone): Promise<Manifest[]> {
 
 const kinds = /kind["']?: *["']?(Rollout|VirtualService|Deployment|List)\b/
 
+/** The two destinations between which a Rollout moves traffic at a commit; undefined before it is known. */
+export type Pair = Pick<WrittenWeights, 'stable' | 'canary'> | undefined
+
 /** The canary's percentage that a version of a file gives to a Rollout's pair; undefined when it says nothing of it. */
-export function routeWeight(path: string, content: Buffer | undefined, owner: Owner): number | undefined {
-  if (!content || !isManifestFile(path)) return undefined
+export function routeWeight(path: string, content: Buffer | undefined, owner: Owner, pair: Pair): number | undefined {
+  if (!content || !pair || !isManifestFile(path)) return undefined
   for (const { object } of readManifests(path, content).manifests) {
     if (object.kind !== 'VirtualService') continue
     if (owner.virtualService !== undefined && object.metadata?.name !== owner.virtualService) continue
@@ -110,10 +109,8 @@ export function routeWeight(path: string, content: Buffer | undefined, owner: Ow
         name: textAt(entry, 'destination', 'subset') ?? textAt(entry, 'destination', 'host') ?? '',
         weight: Number(fieldAt(entry, 'weight') ?? 0),
       }))
-      for (const { stable, canary } of owner.pairs.toReversed()) {
-        const [a, b] = [stable, canary].map((name) => points.find((point) => point.name === name)?.weight)
-        if (a !== undefined && b !== undefined && a + b > 0) return Math.round((10_000 * b) / (a + b)) / 100
-      }
+      const [a, b] = [pair.stable, pair.canary].map((name) => points.find((point) => point.name === name)?.weight)
+      if (a !== undefined && b !== undefined && a + b > 0) return Math.round((10_000 * b) / (a + b)) / 100
     }
   }
   return undefined
@@ -125,6 +122,7 @@ export function personsChange(
   file: FileChange,
   owners: readonly Owner[],
   contents: ReadonlyMap<string, Buffer>,
+  pairs: ReadonlyMap<string, Pair>,
 ): PersonsChange[] {
   const before = contents.get(file.before ?? '')
   const after = contents.get(file.after ?? '')
@@ -137,8 +135,8 @@ export function personsChange(
       subject: commit.message.split('\n')[0] ?? '',
       file: file.path,
     }
-    const was = { ...valuesOf(file.path, before, owner) }
-    const is = { ...valuesOf(file.path, after, owner) }
+    const [was, is] = [before, after].map((content) => valuesOf(file.path, content, owner, pairs.get(owner.rollout)))
+    if (!was || !is) return []
     // What a file begins with is no change of it.
     const changed = (['weight', 'desired', 'image'] as const).filter(
       (what) => was[what] !== undefined && was[what] !== is[what],
@@ -147,8 +145,8 @@ export function personsChange(
   })
 }
 
-function valuesOf(path: string, content: Buffer | undefined, owner: Owner) {
-  const weight = routeWeight(path, content, owner)
+function valuesOf(path: string, content: Buffer | undefined, owner: Owner, pair: Pair) {
+  const weight = routeWeight(path, content, owner, pair)
   let desired: string | undefined
   let image: string | undefined
   for (const { object } of content && isManifestFile(path) ? readManifests(path, content).manifests : []) {

@@ -1,10 +1,18 @@
 import { type Commit, logFormat, parseLog } from '../../git/commit.ts'
-import { operationsOf } from '../../git/history.ts'
+import { type Operation, operationsOf } from '../../git/history.ts'
 import { parseStateFile } from '../../git/statefile.ts'
 import type { Chapter, StateChange } from '../../git/story.ts'
 import { blobs } from './blobs.ts'
 import type { Clone } from './git.ts'
-import { type Owned, type Owner, ownedFiles, type PersonsChange, personsChange, routeWeight } from './people.ts'
+import {
+  type Owned,
+  type Owner,
+  ownedFiles,
+  type Pair,
+  type PersonsChange,
+  personsChange,
+  routeWeight,
+} from './people.ts'
 
 /** What a branch says about Rollouts, oldest first. */
 export interface Branch {
@@ -36,7 +44,7 @@ const states = ':(glob)**/.sluice/**'
 export async function readBranch(clone: Clone, { rollout, signers }: ReadQuestion): Promise<Branch> {
   const all = await log(clone, [])
   const recorded = new Map(
-    all.flatMap((commit): [string, ReturnType<typeof operationsOf>][] => {
+    all.flatMap((commit): [string, Operation[]][] => {
       const operations = operationsOf(commit)
       return operations.length > 0 ? [[commit.sha, operations]] : []
     }),
@@ -49,13 +57,15 @@ export async function readBranch(clone: Clone, { rollout, signers }: ReadQuestio
 
   const chapters: Chapter[] = []
   const people: PersonsChange[] = []
+  const pairs = firstPairs(all.flatMap(({ sha }) => recorded.get(sha) ?? []))
   for (const commit of all) {
     const operations = recorded.get(commit.sha) ?? []
+    for (const { rollout, weights } of operations) if (weights) pairs.set(rollout, weights)
     const files = own.get(commit.sha) ?? theirs.get(commit.sha) ?? []
     const touched = files.flatMap((file) => stateChange(file, contents))
-    const weights = files.flatMap((file) => weightsOf(file, owned.get(file.path) ?? [], contents))
+    const weights = files.flatMap((file) => weightsOf(file, owned.get(file.path) ?? [], contents, pairs))
     if (operations.length === 0) {
-      const changed = files.flatMap((file) => personsChange(commit, file, owned.get(file.path) ?? [], contents))
+      const changed = files.flatMap((file) => personsChange(commit, file, owned.get(file.path) ?? [], contents, pairs))
       people.push(...changed.filter((change) => rollout === undefined || change.rollout === rollout))
     }
     if (operations.length === 0 && touched.length === 0 && weights.length === 0) continue
@@ -70,6 +80,13 @@ export async function readBranch(clone: Clone, { rollout, signers }: ReadQuestio
     })
   }
   return { chapters, people, commits: new Map(all.map(({ sha }, i) => [sha, i])) }
+}
+
+/** Before its first operation, a Rollout has the pair of that. */
+function firstPairs(operations: readonly Operation[]): Map<string, Pair> {
+  const pairs = new Map<string, Pair>()
+  for (const { rollout, weights } of operations.toReversed()) if (weights) pairs.set(rollout, weights)
+  return pairs
 }
 
 /** Commits of the branch, oldest first. */
@@ -136,10 +153,11 @@ function weightsOf(
   file: FileChange,
   owners: readonly Owner[],
   contents: ReadonlyMap<string, Buffer>,
+  pairs: ReadonlyMap<string, Pair>,
 ): Chapter['weights'][number][] {
   return owners.flatMap((owner) => {
-    const to = routeWeight(file.path, contents.get(file.after ?? ''), owner)
-    const from = routeWeight(file.path, contents.get(file.before ?? ''), owner)
+    const to = routeWeight(file.path, contents.get(file.after ?? ''), owner, pairs.get(owner.rollout))
+    const from = routeWeight(file.path, contents.get(file.before ?? ''), owner, pairs.get(owner.rollout))
     return to === undefined || to === from ? [] : [{ rollout: owner.rollout, from, to }]
   })
 }
