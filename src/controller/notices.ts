@@ -34,10 +34,12 @@ export interface NoticesOptions {
   backoff?: { firstMs: number; maxMs: number }
 }
 
+type Notify = Extract<Effect, { kind: 'notify' }>
+
 /** Tells people and programs what happens to Rollouts: whom, says the Rollout, else its source, else the controller. */
 export interface Notices {
   /** Returns at once and never throws. */
-  tell(rollout: KubeObject, effect: Extract<Effect, { kind: 'notify' }>, plan: Plan): void
+  tell(rollout: KubeObject, effect: Notify, plan: Plan): void
   /** The Slack channel in which questions about a Rollout are asked. */
   questionChannel(rollout: KubeObject): string | undefined
   /** What could not be told. */
@@ -150,6 +152,7 @@ export function createNotices(options: NoticesOptions): Notices {
         if (isRepeated(notification)) return
         const { id, topic, message, details } = notification
         log.info({ rollout: notification.rollout, id, topic, details, told: message }, 'notification')
+        if (!hasEvent(effect, plan)) events.record({ regarding: rollout, ...eventOf[topic], message })
         // Looked up at every message: they are rare, and what the objects say now is what counts.
         const routes = routesOf(wishesOf(rollout))
         for (const place of placesFor(routes, topic)) places.tell(place, notification)
@@ -158,10 +161,12 @@ export function createNotices(options: NoticesOptions): Notices {
       }
     },
     questionChannel(rollout) {
-      const [channel] = placesFor(routesOf(wishesOf(rollout)), 'approval').flatMap((place) =>
+      const routes = routesOf(wishesOf(rollout))
+      const [channel] = placesFor(routes, 'approval').flatMap((place) =>
         place.kind === 'slack' ? [place.channel] : [],
       )
-      return channel
+      // Whoever tells programs only still wants people to be asked; whoever tells nobody does not.
+      return channel ?? (routes.length > 0 ? own.slackChannel : undefined)
     },
     deadLetters,
     async stop(graceMs) {
@@ -169,6 +174,26 @@ export function createNotices(options: NoticesOptions): Notices {
       await slack?.stop(graceMs)
     },
   }
+}
+
+/** Whether the plan has an event that says the same already. */
+function hasEvent({ message }: Notify, { effects }: Plan): boolean {
+  return effects.some(
+    (effect) => effect.kind === 'event' && (effect.message.includes(message) || message.includes(effect.message)),
+  )
+}
+
+/** Whoever is not told sees it with kubectl describe. */
+const eventOf: Record<Topic, { type: 'Normal' | 'Warning'; reason: string }> = {
+  started: { type: 'Normal', reason: 'Started' },
+  step: { type: 'Normal', reason: 'WeightSet' },
+  approval: { type: 'Normal', reason: 'ApprovalAsked' },
+  promoted: { type: 'Normal', reason: 'Promoted' },
+  rolledBack: { type: 'Warning', reason: 'RolledBack' },
+  paused: { type: 'Warning', reason: 'Paused' },
+  stuck: { type: 'Warning', reason: 'Stuck' },
+  override: { type: 'Warning', reason: 'ApprovalOverridden' },
+  git: { type: 'Warning', reason: 'NotCommitted' },
 }
 
 /** `spec.notify`; one that cannot be read says nothing. */
