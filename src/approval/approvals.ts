@@ -49,6 +49,8 @@ export interface Approvals {
   close(key: ApprovalKey, state: 'Void' | 'Consumed', message: string): Promise<void>
   /** Remembers the Slack message that asks, and a hash of what it says. */
   rememberMessage(key: ApprovalKey, message: NonNullable<ApprovalStatus['slack']>): Promise<void>
+  /** Remembers the pull request that asks. */
+  rememberPullRequest(key: ApprovalKey, pullRequest: NonNullable<ApprovalStatus['pullRequest']>): Promise<void>
   /** Notes what became of the rollout that asked; the first word stands. */
   recordOutcome(key: ApprovalKey, outcome: NonNullable<ApprovalStatus['outcome']>): Promise<void>
   /** Deletes all but the newest ten closed questions of a Rollout. Open ones stay. */
@@ -189,6 +191,14 @@ export function createApprovals({ client, runtime, log }: ApprovalsConfig): Appr
           ? { result: done }
           : { ops: writeStatus(approval, { slack }), subresource: 'status', result: done }
       })
+    },
+
+    async rememberPullRequest(key, pullRequest) {
+      await update<void>(key, (approval) =>
+        approval === undefined || approval.status.pullRequest?.url === pullRequest.url
+          ? { result: done }
+          : { ops: writeStatus(approval, { pullRequest }), subresource: 'status', result: done },
+      )
     },
 
     async recordOutcome(key, outcome) {

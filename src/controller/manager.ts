@@ -135,6 +135,7 @@ export async function startController(config: ControllerConfig, parts: Controlle
   const sources = createSources({
     client,
     caches,
+    approvals,
     runtime,
     log,
     metrics,

@@ -2,12 +2,15 @@ import { join } from 'node:path'
 import type { Logger } from 'pino'
 import type { RolloutSpec } from '../api/rollout.ts'
 import type { PendingCommit, RolloutStatus } from '../api/status.ts'
+import type { Approvals } from '../approval/approvals.ts'
+import { createPullRequests, type PullRequests } from '../approval/pull-requests.ts'
 import { createBranches } from '../git/branch.ts'
+import { createForges } from '../git/forge/find.ts'
 import type { Operation } from '../git/history.ts'
 import type { ProposedWeights } from '../git/owned.ts'
 import { createGitRecorder, type GitRecorder } from '../git/record.ts'
 import type { Hook } from '../git/source.ts'
-import type { SourceRef } from '../git/source-ref.ts'
+import { allowsNamespace, type SourceRef } from '../git/source-ref.ts'
 import { createSources as createGitSources, type Sources as GitSources } from '../git/sources.ts'
 import type { KubeClient } from '../kube/client.ts'
 import { listAt, textAt } from '../kube/field.ts'
@@ -29,6 +32,8 @@ export interface Sources extends GitPort {
   poke(key: string, hook: Hook): void
   /** Every operation of a Rollout that Git tells, oldest first; undefined without Git. @throws {SluiceError} when it cannot be read. */
   history(rollout: KubeObject): Promise<Operation[] | undefined>
+  /** An Approval was asked or changed: where its Rollout's state goes by pull requests, one of them asks. */
+  show(approval: KubeObject): void
   /** A Rollout is gone. */
   forget(key: string): void
   stop(): Promise<void>
@@ -37,6 +42,7 @@ export interface Sources extends GitPort {
 export interface SourcesOptions {
   client: KubeClient
   caches: Caches
+  approvals: Approvals
   runtime: Runtime
   log: Logger
   metrics: Metrics
@@ -52,8 +58,9 @@ export interface SourcesOptions {
 const off: GitObservation = { mode: 'Off', commits: 'Outcomes', results: {}, known: true }
 
 export function createSources(options: SourcesOptions): Sources {
-  const { client, caches, runtime, log, metrics, workDir, gitEnv, takeOver, mayWrite, onChange } = options
-  let running: { recorder: GitRecorder; sources: GitSources } | undefined
+  const { client, caches, approvals, runtime, log, metrics, workDir, gitEnv, takeOver, mayWrite, onChange } = options
+  let running: { recorder: GitRecorder; sources: GitSources; questions: PullRequests } | undefined
+  const stopping = new AbortController()
   const onError = (error: unknown) => log.warn({ err: error }, 'git work failed')
 
   /** Which routes of a VirtualService are owned by Rollouts: their weights are never applied from Git. */
@@ -72,6 +79,14 @@ export function createSources(options: SourcesOptions): Sources {
   function rolloutsOf(source: string): string[] {
     const all = caches.of('rollouts').list()
     return all.filter((rollout) => sourceKeyOf(rollout) === source).map((rollout) => keyOf(rollout))
+  }
+
+  /** The source to which a Rollout's state goes by pull requests. */
+  function proposingSource(namespace: string, name: string): SourceRef | undefined {
+    const rollout = caches.of('rollouts').get(`${namespace}/${name}`)
+    const found = rollout && running?.sources.lookup(sourceKeyOf(rollout) ?? '')
+    if (found?.state !== 'ready' || found.source.write.mode !== 'PullRequest') return undefined
+    return allowsNamespace(found.source, namespace) ? found.source : undefined
   }
 
   function unavailable(problem: GitObservation['problem']): GitObservation {
@@ -125,10 +140,13 @@ export function createSources(options: SourcesOptions): Sources {
     start(cluster) {
       if (running) return
       const branches = createBranches({ workDir: join(workDir, 'repositories'), runtime, inherit: gitEnv })
+      const forges = createForges({ runtime, signal: stopping.signal })
+      const identity = { cluster, takeOver }
       const recorder = createGitRecorder({
         branches,
+        forges,
         runtime,
-        identity: { cluster, takeOver },
+        identity,
         onError,
         onAttempt: (result) => metrics.gitPush(result),
         onLockedOut: (source) => running?.sources.poke(`${source.namespace}/${source.name}`),
@@ -143,17 +161,33 @@ export function createSources(options: SourcesOptions): Sources {
         onReady: (source) => {
           for (const rollout of rolloutsOf(`${source.namespace}/${source.name}`)) onChange(rollout)
         },
-        onLook: (source) => recorder.look(source),
+        onLook: (source) => {
+          recorder.look(source)
+          questions.look(source)
+        },
+      })
+      const questions = createPullRequests({
+        approvals,
+        branches,
+        forges,
+        identity,
+        sourceOf: proposingSource,
+        runtime,
+        log,
+        onResult: (result) => metrics.approvalDecision('git', result),
       })
       recorder.onChange(onChange)
       recorder.onPush((source, commit, at) => {
         sources.pushed(source, commit, at)
       })
-      running = { recorder, sources }
+      running = { recorder, sources, questions }
       for (const object of caches.of('rolloutSources').list()) sources.set(object)
     },
+    show: (approval) => running?.questions.show(approval),
     async stop() {
+      stopping.abort(new Error('stopped'))
       await running?.sources.stop()
+      await running?.questions.stop()
       await running?.recorder.stop()
     },
   }

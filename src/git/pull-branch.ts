@@ -2,10 +2,11 @@ import { SluiceError } from '../errors.ts'
 import type { Branch } from './branch.ts'
 import type { Commit } from './commit.ts'
 import { ForgeFailure } from './forge/forge.ts'
-import { operationOf } from './history.ts'
+import { rolloutTrailer } from './message.ts'
 import type { PushResult } from './repository.ts'
 import type { SourceRef } from './source-ref.ts'
 import { parseStateFile, stateFilePath } from './statefile.ts'
+import { parseTrailers, trailer } from './trailers.ts'
 
 interface Named {
   namespace: string
@@ -71,7 +72,11 @@ export async function readOwnBranch(
 function isOurs(commit: Commit, { namespace, name }: Named): boolean {
   const { author, committer, parents } = commit
   const untouched = author.name === committer.name && author.email === committer.email
-  return parents.length === 1 && untouched && operationOf(commit)?.rollout === `${namespace}/${name}`
+  return (
+    parents.length === 1 &&
+    untouched &&
+    trailer(parseTrailers(commit.message), rolloutTrailer) === `${namespace}/${name}`
+  )
 }
 
 /** Whether the base branch has changed since in a file that the branch changes too. */

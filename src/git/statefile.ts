@@ -12,6 +12,17 @@ export interface StoredState extends StateFile {
   weights?: WrittenWeights
   /** The operation whose commit wrote it. */
   op?: string
+  /** The move that the pull request asks for in which this stands. */
+  asked?: AskedMove
+}
+
+/** A move that people are asked for; `round` tells the pull requests apart that ask for the same. */
+export interface AskedMove {
+  digest: string
+  step: number
+  from: number
+  to: number
+  round: number
 }
 
 export type StateFileResult = { ok: true; state: StoredState } | { ok: false; problem: Problem }
@@ -27,6 +38,10 @@ const stored = z.object({
   outcome: z.object({ revision: text, result: text, reason: text, message: text, at: text }).optional(),
   evidence: z.array(text).default([]),
   approvals: z.array(text).default([]),
+  asked: z
+    .object({ digest: text, step: z.number(), from: z.number(), to: z.number(), round: z.number() })
+    .optional()
+    .catch(undefined),
   // Written since the first version, and last but one: where it is not, the file was cut off.
   knownBad: z.array(z.object({ ...named, reason: text, at: text })),
   op: text.optional(),
@@ -50,7 +65,7 @@ export function isStateFile(path: string): boolean {
  * so that kustomize and Flux, which read every YAML file of a folder, skip it.
  */
 export function formatStateFile(rollout: { namespace: string; name: string }, state: StoredState): string {
-  const { cluster, stable, step, weights, attempt, outcome, evidence, approvals, knownBad, op } = state
+  const { cluster, stable, step, weights, attempt, outcome, evidence, approvals, asked, knownBad, op } = state
   const document = {
     apiVersion: 'sluice.dev/v1alpha1',
     kind: 'RolloutState',
@@ -80,6 +95,7 @@ export function formatStateFile(rollout: { namespace: string; name: string }, st
     },
     evidence,
     approvals,
+    asked: asked && { digest: asked.digest, step: asked.step, from: asked.from, to: asked.to, round: asked.round },
     knownBad: knownBad.map(({ revision, name, hash, reason, at, commit, file }) => {
       return { revision, name, hash, reason, at, commit, file }
     }),
