@@ -2,6 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Problem } from '../errors.ts'
 import type { KubeObject } from '../kube/object.ts'
+import { readPrivateKey } from './private-key.ts'
 import { isSsh, originOf } from './url.ts'
 
 /** What lets us into a remote. Never printed; reaches git through the environment of one child, or a private file. */
@@ -38,7 +39,13 @@ export function credentialsOf(secret: KubeObject, url: string): CredentialsResul
     const message = `the Secret ${credentials.secret} has no ${missing}, which ${url.replace(/\?.*$/, '')} needs`
     return { ok: false, problem: { reason: 'GitAuth', message, field: 'spec.secretRef' } }
   }
-  return { ok: true, credentials }
+  const key = isSsh(url) ? readPrivateKey(credentials.identity ?? '') : undefined
+  if (key && !key.ok) {
+    const field = data.identity === undefined ? 'ssh-privatekey' : 'identity'
+    const message = `${field} in the Secret ${credentials.secret} ${key.fault}`
+    return { ok: false, problem: { reason: 'GitAuth', message, field: 'spec.secretRef' } }
+  }
+  return { ok: true, credentials: key ? { ...credentials, identity: key.key } : credentials }
 }
 
 function missingKey(c: Credentials, url: string): string | undefined {

@@ -94,8 +94,9 @@ export function classify(text: string, context: FailureContext): GitFailure {
   const ssh = sshProblem(text, context)
   if (ssh) return problem('GitAuth', ssh, true)
   if (matches(auth)) {
+    const denied = /Permission denied \([^)]*\)/.exec(text)?.[0]
     const whose = context.secret ? `those of the Secret ${context.secret}` : 'there are none, as secretRef is not set'
-    return problem('GitAuth', `${context.url} refused our credentials (${whose}): ${said}`, true)
+    return problem('GitAuth', `${context.url} refused our credentials (${whose}): ${denied ?? said}`, true)
   }
   if (matches(noGitServer)) {
     const message = `${context.url} answers, but not as a Git server does; it may be a login page or a proxy`

@@ -8,6 +8,7 @@ import type { Clone } from './clone.ts'
 import { scrub } from './command.ts'
 import { secretData } from './credentials.ts'
 import { parseBatch } from './plumbing.ts'
+import { readPrivateKey } from './private-key.ts'
 
 export type SigningKeyResult = { ok: true; key: string } | { ok: false; problem: Problem }
 
@@ -29,21 +30,8 @@ export function signingKeyOf(secret: KubeObject): SigningKeyResult {
     return { ok: false, problem }
   }
   if (key === undefined || key.trim() === '') return refused('% has neither identity nor ssh-privatekey')
-  const text = key.replace(/\r\n/g, '\n').trim()
-  const armour = /^-----BEGIN ([A-Z ]*)PRIVATE KEY-----\n([\s\S]+)\n-----END \1PRIVATE KEY-----$/.exec(text)
-  if (!armour) return refused(`${field} in % is no SSH private key`)
-  if (isEncrypted(armour[1]!.trim(), armour[2]!)) return refused(`${field} in % has a passphrase`)
-  return { ok: true, key: `${text}\n` }
-}
-
-/** https://github.com/openssh/openssh-portable/blob/master/PROTOCOL.key: magic, cipher name, … */
-function isEncrypted(kind: string, body: string): boolean {
-  if (kind !== 'OPENSSH') return kind === 'ENCRYPTED' || /^Proc-Type:.*ENCRYPTED/m.test(body)
-  const bytes = Buffer.from(body, 'base64')
-  const magic = 'openssh-key-v1\0'
-  if (bytes.toString('latin1', 0, magic.length) !== magic || bytes.length < magic.length + 4) return false
-  const length = bytes.readUInt32BE(magic.length)
-  return bytes.toString('latin1', magic.length + 4, magic.length + 4 + length) !== 'none'
+  const read = readPrivateKey(key)
+  return read.ok ? read : refused(`${field} in % ${read.fault}`)
 }
 
 export interface SignOptions {
