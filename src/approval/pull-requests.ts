@@ -50,6 +50,8 @@ export function createPullRequests(config: PullRequestsConfig): PullRequests {
   const refused = new Set<string>()
   /** Questions that this process has seen open. */
   const live = new Set<string>()
+  /** Where each was asked last: its Rollout may be gone before it. */
+  const places = new Map<string, SourceRef>()
 
   function lane(source: SourceRef): Rounds {
     const key = branchKey(source)
@@ -71,7 +73,7 @@ export function createPullRequests(config: PullRequestsConfig): PullRequests {
 
   async function round(uid: string): Promise<void> {
     const approval = asked.get(uid)
-    const source = approval && sourceOf(approval.namespace, approval.spec.rollout)
+    const source = approval && placeOf(approval)
     if (!source) return
     const found = forges.of(source)
     if (!found.ok) throw new SluiceError(found.problem)
@@ -79,7 +81,7 @@ export function createPullRequests(config: PullRequestsConfig): PullRequests {
     const place = { forge, source, name: questionBranch(rolloutOf(approval), approval.spec.digest) }
     if (isLive(approval)) live.add(uid)
     // Answered in an earlier life: without its branch, which is removed last, no pull request of it is open.
-    else if (!live.has(uid) && (await headOf(place)) === undefined) return void asked.delete(uid)
+    else if (!live.has(uid) && (await headOf(place)) === undefined) return forget(uid, approval)
     const pulls = await forge.find(place.name)
     let now = approval
     for (const pull of pulls.toReversed()) now = await hear(place, pull, now)
@@ -88,7 +90,7 @@ export function createPullRequests(config: PullRequestsConfig): PullRequests {
     if (isLive(now)) return await ask(place, pulls, now)
     await retire(place, pulls, now)
     live.delete(uid)
-    if (asked.get(uid) === now) asked.delete(uid)
+    forget(uid, now)
   }
 
   /** Takes what people did with a pull request to the Approval; what decides nothing is said there, once. */
@@ -181,8 +183,20 @@ export function createPullRequests(config: PullRequestsConfig): PullRequests {
     return (await headsOf(branches.of(source), source, name)).get(name)
   }
 
+  function forget(uid: string, approval: Approval): void {
+    if (asked.get(uid) !== approval) return
+    asked.delete(uid)
+    places.delete(uid)
+  }
+
+  function placeOf({ uid, namespace, spec }: Approval): SourceRef | undefined {
+    const source = sourceOf(namespace, spec.rollout) ?? places.get(uid)
+    if (source) places.set(uid, source)
+    return source
+  }
+
   function soon(approval: Approval): void {
-    const source = sourceOf(approval.namespace, approval.spec.rollout)
+    const source = placeOf(approval)
     if (source) lane(source).soon(approval.uid)
   }
 
@@ -197,7 +211,7 @@ export function createPullRequests(config: PullRequestsConfig): PullRequests {
     },
     look(source) {
       for (const approval of asked.values()) {
-        const own = sourceOf(approval.namespace, approval.spec.rollout)
+        const own = placeOf(approval)
         if (own && branchKey(own) === branchKey(source)) soon(approval)
       }
     },

@@ -105,7 +105,12 @@ export async function startController(config: ControllerConfig, parts: Controlle
     metrics,
   })
   const questions = createQuestions({
-    channel: channels.questions,
+    channel: {
+      show: (approval) => {
+        channels.questions.show(approval)
+        sources.show(approval)
+      },
+    },
     approvals,
     rollout: rolloutOf,
     approvalsIn: (namespace) => caches.of('approvals').byIndex('namespace', namespace),
