@@ -232,6 +232,7 @@ export function createGitRecorder(options: GitRecorderOptions): GitRecorder {
         known: view !== undefined,
         tip: view?.tip,
         author: view?.author,
+        ...(view?.change ? { change: view.change } : {}),
       }
     },
 
@@ -290,7 +291,7 @@ function idOf(rollout: { namespace: string; name: string }, op: string): string 
 
 /** What of a spec says which files are looked at. */
 function ownedOf({ spec }: RolloutRef): string {
-  return JSON.stringify([spec.traffic, spec.workload.deployment?.name])
+  return JSON.stringify([spec.traffic, spec.workload.deployment?.name, spec.source?.values])
 }
 
 /** What the result of an operation depends on. */

@@ -31,6 +31,28 @@ export function isSsh(url: string): boolean {
   return /^ssh:\/\//i.test(url) || (!/^[a-z][a-z0-9+.-]*:\/\//i.test(url) && /^[^@/\s]+@[^:/\s]+:/.test(url))
 }
 
+/**
+ * The page of a forge that shows the difference of two commits; undefined where the forge is not known. Never with a user or password
+ * in it.
+ */
+export function compareUrl(
+  url: string,
+  provider: 'GitHub' | 'GitLab' | undefined,
+  from: string,
+  to: string,
+): string | undefined {
+  const remote = parse(normaliseUrl(url))
+  if (!remote || !/^(https?|ssh):$/.test(remote.protocol)) return undefined
+  const known = { 'github.com': 'GitHub', 'gitlab.com': 'GitLab' }[remote.hostname.replace(/^(ssh|altssh)\./, '')]
+  const forge = provider ?? known
+  const repository = remote.pathname.replace(/^\/+/, '')
+  if (forge === undefined || !repository.includes('/')) return undefined
+  // A clone over ssh tells nothing about the port of the web page.
+  const host = known ? remote.hostname.replace(/^(ssh|altssh)\./, '') : remote.hostname
+  const site = remote.protocol === 'ssh:' ? `https://${host}` : `${remote.protocol}//${remote.host}`
+  return `${site}/${repository}${forge === 'GitLab' ? '/-' : ''}/compare/${from}...${to}`
+}
+
 function parse(url: string): URL | undefined {
   return URL.canParse(url) ? new URL(url) : undefined
 }

@@ -1,6 +1,7 @@
 import type { Problem } from '../errors.ts'
-import type { Memory } from '../plan/observation.ts'
+import type { Change, Memory } from '../plan/observation.ts'
 import type { Branch } from './branch.ts'
+import { changeOf } from './change.ts'
 import { authorOf, type Commit } from './commit.ts'
 import { conflictOf, type WeightConflict } from './conflict.ts'
 import { type Desired, desiredIn } from './desired.ts'
@@ -21,8 +22,12 @@ export interface View {
   conflict?: WeightConflict
   memory?: Memory
   author?: string
+  /** What separates what is desired from stable. */
+  change?: Change
   /** Version of the file that says what is desired, when `author` was found. */
   declared?: string
+  /** The stable version that `change` begins at. */
+  stable?: string
   /** Changes whenever anything that this was made from does. */
   signature: string
 }
@@ -76,7 +81,14 @@ export async function viewOf(question: ViewQuestion): Promise<View | undefined> 
       ? previous.author
       : await bringer(desired, declared, { branch, tip, path: source.path })
   const memory = state && { ...memoryOf(state), ...(state.cluster === question.cluster ? {} : { takenOver: true }) }
-  return { tip, signature, problem, conflict, memory, author, declared: version }
+  const stable = JSON.stringify(state?.stable && [desired.of(state.stable), state.stable.commit])
+  const change =
+    previous && version === previous.declared && stable === previous.stable
+      ? previous.change
+      : declared.state === 'found' && state?.stable
+        ? await changeOf({ branch, source, tip, desired, manifest: declared.manifest, stable: state.stable })
+        : undefined
+  return { tip, signature, problem, conflict, memory, author, change, declared: version, stable }
 }
 
 /** Who brought the version that is desired; when that was a rollback of ours, whoever wanted it first. */
