@@ -6,6 +6,7 @@ export interface Chapter {
   commit: string
   /** `Name <email>` */
   author: string
+  committer: string
   /** What its message records, oldest first. */
   operations: readonly Operation[]
   /** State files that it wrote or deleted, by Rollout. */
@@ -91,7 +92,7 @@ export function verifyStory({ chapters, writers = [], shallow = false, rollout }
     }
     for (const [about, operations] of told) {
       const sayIt = (kind: Break['kind'], message: string) => say(about, kind, message)
-      if (allowed && !allowed.has(emailOf(chapter.author)))
+      if (allowed && !emailsOf(chapter).some((email) => allowed.has(email)))
         sayIt('Author', `records ${nameOf(operations.at(-1)!)}, but is by ${chapter.author}, not by ${list(allowed)}`)
       if (chapter.signature && !chapter.signature.good)
         sayIt('Signature', `records ${nameOf(operations.at(-1)!)}, but ${chapter.signature.by}`)
@@ -103,7 +104,7 @@ export function verifyStory({ chapters, writers = [], shallow = false, rollout }
       reading.state = change
       if (told.has(change.rollout)) continue
       // That people may delete it, to have everything forgotten, is written in its first line.
-      if (change.is === 'deleted') delete reading.last
+      if (change.is === 'deleted') readings.set(change.rollout, { seen: reading.seen, state: change })
       else say(change.rollout, 'State', `changes ${change.file} without an operation; it is by ${chapter.author}`)
     }
     for (const { rollout: about, to } of chapter.weights) {
@@ -211,14 +212,18 @@ function agree(operation: Operation, { states, weights }: Chapter, say: Say): vo
     say('State', `rolls back ${revision}, but ${file} says that it is stable`)
 }
 
-/** The e-mail address that wrote more than half of the operations. */
+/** The e-mail address that wrote more than half of the commits of operations. */
 function mostly(chapters: readonly Chapter[]): Set<string> | undefined {
+  const recording = chapters.filter(({ operations }) => operations.length > 0)
   const counts = new Map<string, number>()
-  for (const { author, operations } of chapters)
-    if (operations.length > 0) counts.set(emailOf(author), (counts.get(emailOf(author)) ?? 0) + 1)
-  const total = [...counts.values()].reduce((sum, count) => sum + count, 0)
+  for (const email of recording.flatMap(emailsOf)) counts.set(email, (counts.get(email) ?? 0) + 1)
   const [most] = [...counts].sort(([, a], [, b]) => b - a)
-  return most && most[1] * 2 > total ? new Set([most[0]]) : undefined
+  return most && most[1] * 2 > recording.length ? new Set([most[0]]) : undefined
+}
+
+/** Of author and committer: a forge that merges is the committer, and an author may be worded anew for every commit. */
+function emailsOf({ author, committer }: Chapter): string[] {
+  return [...new Set([author, committer].map(emailOf))]
 }
 
 /** `Step: 2/3` as numbers. */

@@ -73,6 +73,7 @@ export async function readBranch(clone: Clone, { rollout, signers }: ReadQuestio
     chapters.push({
       commit: commit.sha,
       author: `${commit.author.name} <${commit.author.email}>`,
+      committer: `${commit.committer.name} <${commit.committer.email}>`,
       operations,
       states: touched,
       weights,
