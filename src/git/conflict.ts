@@ -1,10 +1,17 @@
-import { weightEdits } from '../traffic/manifest.ts'
 import type { Pair } from '../traffic/router.ts'
 import { blame } from './blame.ts'
 import type { Branch } from './branch.ts'
 import type { Manifest } from './manifest.ts'
 import { rolloutTrailer, type WrittenWeights, weightsTrailer } from './message.ts'
-import { canaryPercent, type PairWeights, pairWeights, type RolloutRef, routeManifest, sameSplit } from './owned.ts'
+import {
+  canaryPercent,
+  type PairWeights,
+  pairWeights,
+  type RolloutRef,
+  routeManifest,
+  sameSplit,
+  weightEditsFor,
+} from './owned.ts'
 import type { SourceRef } from './source-ref.ts'
 import { parseStateFile, stateFilePath } from './statefile.ts'
 import type { Tree } from './tree.ts'
@@ -57,13 +64,7 @@ export async function conflictOf(question: ConflictQuestion): Promise<WeightConf
 /** The cheap answer, and nearly always the right one: the manifest says what we wrote last. */
 function isAsWritten({ manifest, rollout, pair }: ConflictQuestion, written: WrittenWeights): boolean {
   if (written.stable !== pair.stable || written.canary !== pair.canary) return false
-  const found = weightEdits(
-    manifest.object,
-    rollout.spec.traffic,
-    { namespace: rollout.namespace },
-    written,
-    written.weight,
-  )
+  const found = weightEditsFor(manifest, rollout, written)
   return found.ok && found.edits.every((edit) => edit.from === edit.value)
 }
 

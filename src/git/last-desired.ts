@@ -7,7 +7,7 @@ import type { StoredState } from './statefile.ts'
 import { versionsOf } from './versions.ts'
 
 type Place = Required<LastDesired>
-type Named = { revision: string; name: string; hash: string } & LastDesired
+type Named = { revision: string; name: string; hash: string; image?: string } & LastDesired
 
 /**
  * The state with the commit and the file where Git last wanted stable and each known-bad revision: the tip where it is wanted now; else what
@@ -110,6 +110,6 @@ function withoutPlaces(state: StoredState): unknown {
     outcome && [outcome.revision, outcome.result, outcome.reason, outcome.message, outcome.at],
     evidence,
     approvals,
-    knownBad.map((bad) => [...named(bad), bad.reason, bad.at]),
+    knownBad.map((bad) => [...named(bad), bad.image, bad.reason, bad.at]),
   ]
 }

@@ -1,12 +1,14 @@
+import type { CommittedValues } from '../api/committed.ts'
 import type { RolloutSpec } from '../api/rollout.ts'
 import { weightEdits, weightsIn } from '../traffic/manifest.ts'
-import type { Pair } from '../traffic/router.ts'
+import type { Pair, Traffic } from '../traffic/router.ts'
 import { editManifest, type FilesEdit } from './edit-rendered.ts'
 import { type Located, locateManifest, type NamespaceRule } from './locate.ts'
 import { isObject, type Manifest } from './manifest.ts'
 import type { WrittenWeights } from './message.ts'
 import type { SourceRef } from './source-ref.ts'
 import type { Tree } from './tree.ts'
+import { desiredInValues, weightsInValues } from './values.ts'
 
 /** A Rollout as the recorder knows it. */
 export interface RolloutRef {
@@ -34,8 +36,32 @@ export function namespaceRule(source: SourceRef): NamespaceRule {
   return { fallback: source.namespace, anyNamespace: source.apply === 'None' }
 }
 
+/** Where the repository keeps what is rendered from values; what it says there outranks every manifest. */
+export function valuesOf({ spec }: RolloutRef): CommittedValues | undefined {
+  return spec.source?.values
+}
+
+/** The edits that bring a pair in a route's manifest to a weight. */
+export function weightEditsFor(
+  manifest: Manifest,
+  rollout: RolloutRef,
+  target: Pair & { weight: number },
+): ReturnType<typeof weightEdits> {
+  return weightEdits(manifest.object, trafficOf(rollout), { namespace: rollout.namespace }, target, target.weight)
+}
+
+/** In values there is one pair of weights, whatever routes are rendered from it. */
+function trafficOf(rollout: RolloutRef): Traffic {
+  const { traffic } = rollout.spec
+  if (!traffic.istio || !valuesOf(rollout)?.weights) return traffic
+  const { name } = traffic.istio.virtualService
+  return { ...traffic, istio: { ...traffic.istio, virtualService: { name } } }
+}
+
 /** The manifest whose weights the Rollout owns. */
 export async function routeManifest(tree: Tree, source: SourceRef, rollout: RolloutRef): Promise<Located> {
+  const weights = valuesOf(rollout)?.weights
+  if (weights) return await weightsInValues(tree.read, source.path, weights, rollout.spec)
   const { istio } = rollout.spec.traffic
   if (!istio) return { state: 'missing' }
   const ref = {
@@ -49,13 +75,15 @@ export async function routeManifest(tree: Tree, source: SourceRef, rollout: Roll
 
 /** The manifest that declares the Rollout. */
 export async function rolloutManifest(tree: Tree, source: SourceRef, rollout: RolloutRef): Promise<Located> {
+  const desired = valuesOf(rollout)?.desired
+  if (desired) return await desiredInValues(tree.read, source.path, desired)
   const ref = { group: 'sluice.dev', kind: 'Rollout', namespace: rollout.namespace, name: rollout.name }
   return locateManifest(tree, ref, namespaceRule(source))
 }
 
 /** What a route manifest says about a pair; undefined when the pair is not in it. */
 export function pairWeights(manifest: Manifest, rollout: RolloutRef, pair: Pair): PairWeights | undefined {
-  const found = weightsIn(manifest.object, rollout.spec.traffic, { namespace: rollout.namespace }, pair)
+  const found = weightsIn(manifest.object, trafficOf(rollout), { namespace: rollout.namespace }, pair)
   return found.ok ? found.routes : undefined
 }
 
@@ -79,8 +107,7 @@ export async function editWeights(
   rollout: RolloutRef,
   target: { stable: string; canary: string; weight: number },
 ): Promise<FilesEdit> {
-  const at = { namespace: rollout.namespace }
-  const edits = weightEdits(manifest.object, rollout.spec.traffic, at, target, target.weight)
+  const edits = weightEditsFor(manifest, rollout, target)
   if (!edits.ok) return { ok: false, problem: { ...edits.problem, file: manifest.file, line: manifest.line } }
   return await editManifest(tree, manifest, edits.edits)
 }

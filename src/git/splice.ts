@@ -24,7 +24,7 @@ export function scalarText(style: Scalar['type'], value: string | number): { tex
   if (style === 'QUOTE_DOUBLE') return { text: JSON.stringify(String(value)), value: String(value) }
   if (style === 'QUOTE_SINGLE') return { text: `'${String(value).replaceAll("'", "''")}'`, value: String(value) }
   if (typeof value === 'number') return { text: String(value), value }
-  const plain = /^[A-Za-z][A-Za-z0-9._/-]*$/.test(value) && !notPlain.test(value)
+  const plain = /^[A-Za-z][\w./-]*([:@][A-Za-z0-9][\w./-]*)*$/.test(value) && !notPlain.test(value)
   return { text: plain ? value : JSON.stringify(value), value }
 }
 

@@ -43,7 +43,7 @@ const stored = z.object({
     .optional()
     .catch(undefined),
   // Written since the first version, and last but one: where it is not, the file was cut off.
-  knownBad: z.array(z.object({ ...named, reason: text, at: text })),
+  knownBad: z.array(z.object({ ...named, image: text.optional(), reason: text, at: text })),
   op: text.optional(),
 })
 
@@ -96,8 +96,8 @@ export function formatStateFile(rollout: { namespace: string; name: string }, st
     evidence,
     approvals,
     asked: asked && { digest: asked.digest, step: asked.step, from: asked.from, to: asked.to, round: asked.round },
-    knownBad: knownBad.map(({ revision, name, hash, reason, at, commit, file }) => {
-      return { revision, name, hash, reason, at, commit, file }
+    knownBad: knownBad.map(({ revision, name, hash, image, reason, at, commit, file }) => {
+      return { revision, name, hash, image, reason, at, commit, file }
     }),
     op,
   }

@@ -7,12 +7,14 @@ import { graft, type Source } from './graft.ts'
 import { placeOnRecord } from './last-desired.ts'
 import type { Manifest } from './manifest.ts'
 import type { Job } from './operation.ts'
+import { valuesOf } from './owned.ts'
 import { type Edited, placed } from './parts.ts'
 import type { Read } from './rendered.ts'
 import { readAt } from './rendered-versions.ts'
 import { restoreTemplate } from './restore.ts'
 import type { StoredState } from './statefile.ts'
 import type { Tree } from './tree.ts'
+import { imagesPart } from './value-images.ts'
 import { sameObject, versionsOf } from './versions.ts'
 
 type Wanted = NonNullable<PendingCommit['template']>
@@ -30,6 +32,8 @@ export async function templatePart(
   const { source, rollout, entry } = job
   const { template } = entry
   if (!template) return {}
+  const images = valuesOf(rollout)?.images
+  if (images) return await imagesPart(job, template, images, { tree, branch, stored })
   const deployment = { namespace: rollout.namespace, name: template.deployment }
   const located = await deploymentManifest(tree, source, deployment)
   if (located.state === 'refused') return { note: notPutBack(placed(located.problem)) }
