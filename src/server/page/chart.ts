@@ -67,7 +67,7 @@ ${lines.map((line) =>
 </svg>
 ${ruled.map(
   ({ value, label, limit }) =>
-    html`<text class="${limit ? 'tick limit' : 'tick'}" x="2" y="${round(y(value) - 4)}">${label}</text>`,
+    html`<text class="${limit ? 'tick limit' : 'tick'}" x="4" y="${round(y(value) - 4)}">${label}</text>`,
 )}
 ${marks.map(
   ({ at, number, tone }) =>

@@ -4,7 +4,7 @@ import { absent, command, pill, section, trafficBar } from './parts.ts'
 import { past } from './past-section.ts'
 import { question } from './question-section.ts'
 import { evidence } from './sli-section.ts'
-import type { StepView } from './steps.ts'
+import type { Holding, StepView } from './steps.ts'
 import type { RolloutView } from './view.ts'
 import { weights } from './weights-section.ts'
 
@@ -75,23 +75,20 @@ const stateWords = { behind: 'behind', here: 'here now', entering: 'being entere
 function stop({ number, weight, hold, state, approval, holding, approvedBy }: StepView): Markup {
   const running = holding?.endsAt
   const facts = [
-    ...(state === 'here' && holding?.waived === undefined ? [] : [`hold ${hold}`]),
+    ...(state === 'here' ? [] : [`hold ${hold}`]),
     ...(approval && state !== 'here' ? ['after approval'] : []),
-    ...(approvedBy.length > 0 ? [`approved by ${approvedBy.join(', ')}`] : []),
   ]
   return html`<li class="${state}"${state === 'here' ? html` aria-current="step"` : nothing}>
 <span class="knot" aria-hidden="true">${state === 'behind' ? '✓' : number}</span>
 <span class="stop"><b>${percent(weight)}</b>${approval ? html`<svg class="person" role="img" aria-label="needs an approval" width="14" height="14" viewBox="0 0 14 14"><circle cx="7" cy="4" r="3"/><path d="M1 14c0-4 3-6 6-6s6 2 6 6z"/></svg>` : nothing}<span class="hidden">, ${stateWords[state]}</span>
-<small>${facts.join(', ')}${
-    holding && holding.waived === undefined
-      ? holding.leftMs <= 0
-        ? html`held ${hold}`
-        : running === undefined
-          ? html`the hold’s clock stands`
-          : html`${moment(running, 'until')} of ${hold}`
-      : nothing
-  }</small>
+<small>${facts.join(', ')}${holding ? held(holding, hold) : nothing}</small>${approvedBy.length > 0 ? html`<small>approved by ${approvedBy.join(', ')}</small>` : nothing}
 ${holding ? html`<progress max="${holding.totalMs}" value="${holding.totalMs - holding.leftMs}" aria-label="Hold of ${hold}"${running === undefined ? nothing : html` data-ends="${running}"`}></progress>` : nothing}</span></li>`
+}
+
+function held({ leftMs, endsAt, waived }: Holding, hold: string): Markup {
+  if (waived !== undefined) return html`hold waived`
+  if (leftMs <= 0) return html`held ${hold}`
+  return endsAt === undefined ? html`the hold’s clock stands` : html`${moment(endsAt, 'until')} of ${hold}`
 }
 
 function commands({ commands: all }: RolloutView): Markup {

@@ -91,7 +91,7 @@ export async function createPage(config: PageConfig): Promise<Page> {
   })
 
   app.get('/', (c) => page(c, placeOf(c)))
-  app.get('/rollouts/:namespace/:name', (c) => page(c, placeOf(c)))
+  app.get('/rollouts/:namespace/:name', (c) => (isPlace(placeOf(c)) ? page(c, placeOf(c)) : c.notFound()))
   app.get('/assets/:name', async (c) => {
     const asset = await assets(c.req.param('name'))
     if (!asset) return c.notFound()
@@ -112,6 +112,8 @@ export async function createPage(config: PageConfig): Promise<Page> {
       'content-type': 'text/event-stream; charset=utf-8',
       'cache-control': 'no-store',
       'x-accel-buffering': 'no',
+      // It would hold up the end of the server once the stream is over.
+      connection: 'close',
     })
   })
   app.notFound((c) => c.html(shell(nothingHere(c.req.path), '/', c.req.path), 404))

@@ -20,7 +20,7 @@ export function evidence({ slis, about, canary }: RolloutView): Markup {
   const body = html`${about && !canary ? html`<p class="facts">Of <code>${about}</code>, the last rollout.</p>` : nothing}<div class="slis">${slis.map(
     (sli, i) => one(sli, i),
   )}</div>`
-  return section('slis', 'What the canary does', body, 'wide')
+  return section('slis', canary ? 'What the canary does' : 'What the canary did', body, 'wide')
 }
 
 function one(sli: SliView, place: number): Markup {

@@ -72,7 +72,7 @@ function apart<T extends { at: number; number: number; tone: string; kind: Happe
   told: readonly T[],
   { startedAt, lastAt }: Course,
 ): T[] {
-  const nearest = Math.max(10_000, lastAt - startedAt) / 26
+  const nearest = Math.max(10_000, lastAt - startedAt) / 18
   const shown: T[] = []
   for (const each of told.toSorted((a, b) => worth(b.kind) - worth(a.kind))) {
     if (shown.every(({ at }) => Math.abs(at - each.at) >= nearest)) shown.push(each)
