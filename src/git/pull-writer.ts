@@ -82,7 +82,7 @@ export function createPullWriter(options: PullWriterOptions): PullWriter {
     await hearPeople(key, forge)
     const heads = await headsOf(branch, source, pullPrefix(rollout))
     const jobs = jobsOf(key)
-    const lying = jobs.length > 0 ? await propose(jobs, forge, heads) : undefined
+    const lying = jobs.length > 0 ? await propose(jobs, forge, heads, fetched.tip) : undefined
     await tidyUp({ forge, source, rollout }, heads, lying, key)
   }
 
@@ -126,6 +126,7 @@ export function createPullWriter(options: PullWriterOptions): PullWriter {
     jobs: [id: string, job: Job][],
     forge: Forge,
     heads: Map<string, string>,
+    tip: string,
   ): Promise<{ name: string; pull?: PullRequest } | undefined> {
     const [, newest] = jobs.at(-1)!
     const { source, rollout, entry } = newest
@@ -142,6 +143,9 @@ export function createPullWriter(options: PullWriterOptions): PullWriter {
       return { name, ...(open ? { pull: open } : {}) }
     }
     if (!own || !carries(own, jobs) || (await collides(own, branch, source))) {
+      // What was merged since people were heard would look as if Git said so by itself.
+      const news = open && (await forge.find(name))[0]?.state !== 'open'
+      if (news || branch.tip !== tip) return void rounds.soon(keyOf(newest))
       const built = await build(jobs, name, own)
       if (!built) return undefined
       heads.set(name, built)
@@ -228,13 +232,17 @@ export function createPullWriter(options: PullWriterOptions): PullWriter {
       if (name === lying?.name || isQuestionBranch(rollout, name)) continue
       const [pull] = await forge.find(name)
       const isDone = pull?.state === 'merged'
-      if (!isDone && !lying?.pull) continue
+      const isOver = pull?.state === 'open' && jobsOf(key).length === 0
+      if (!isDone && !isOver && !lying?.pull) continue
       const own = await readOwnBranch(branch, source, rollout, name)
       // Two clusters may write to one repository, each with its own path.
       if (!own || (!isDone && (await clusterOn(branch, source, rollout, sha)) !== identity.cluster)) continue
       if (pull?.state === 'merged') await hear(key, pull, name.slice(pullPrefix(rollout).length), source.branch, forge)
-      if (pull?.state === 'open' && lying?.pull) {
-        await forge.say(pull, 'superseded', `Superseded by ${lying.pull.reference}, which carries the whole state.`)
+      if (pull?.state === 'open') {
+        const why = lying?.pull
+          ? `Superseded by ${lying.pull.reference}, which carries the whole state.`
+          : 'Closed: Git says so already, or is not to say so any more.'
+        await forge.say(pull, 'superseded', why)
         await forge.close(pull, closedBody(pull))
       }
       if (!own.foreign && (!isDone || own.head === pull?.head))
