@@ -1,5 +1,6 @@
 import * as fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import type { Decision } from '../../src/api/approval.ts'
 import { createApprovals } from '../../src/approval/approvals.ts'
 import { approvalName, rolloutLabelValue } from '../../src/approval/name.ts'
 import { observeApproval, readApproval } from '../../src/approval/object.ts'
@@ -284,4 +285,74 @@ test('the newest ten closed questions of a Rollout are kept, and every open one'
   expect(left).toContain('checkout-0')
   expect(left).toContain('other-1')
   expect(left).toHaveLength(13)
+})
+
+describe('more than yes and no', () => {
+  const kubernetes = (user: string, over: Partial<Decision> = {}): Decision => ({
+    verdict: 'Approve',
+    by: `user:${user}`,
+    via: 'kubernetes',
+    digest: 'd1',
+    at: new Date(time.now()).toISOString(),
+    ...over,
+  })
+  const later = '2026-03-02T18:00:00.000Z'
+  const emergency = { override: true, reason: 'the site is down' }
+
+  test('what would change and who has to be among them stand in the question; those may decide too', async () => {
+    const change = { to: { revision: 'v2-abc', image: 'shop:2' }, author: 'Sam <sam@example.com>' }
+    await approvals.ask(owner, question({ requiredFrom: ['group:security', 'slack-user:U1'], change }))
+    expect(stored().spec).toMatchObject({ requiredFrom: ['group:security', 'slack-user:U1'], change })
+    expect(stored().spec.allowed).toEqual(['user:dana@example.com', 'slack-user:U1', 'slack-user:U2', 'group:security'])
+    expect((await approvals.add(key, kubernetes('sec', { groups: ['security'] }))).kind).toBe('Recorded')
+  })
+
+  test('an approval for later is seen with its time, written once, and may be changed by the same person', async () => {
+    await approvals.ask(owner, question())
+    expect((await approvals.add(key, kubernetes('dana@example.com', { notBefore: later }))).kind).toBe('Recorded')
+    expect(observed()).toMatchObject({ state: 'Approved', notBefore: Date.parse(later) })
+    const record = async () => approvals.record(server.objects.get('shop/checkout-d1')!)
+    await record()
+    expect(stored().status).toMatchObject({ state: 'Approved', notBefore: later })
+    const { patches } = server
+    await record()
+    time.advance(1_800_000)
+    await record()
+    expect(server.patches).toBe(patches)
+    expect((await approvals.add(key, kubernetes('dana@example.com', { notBefore: later }))).kind).toBe('Duplicate')
+    expect((await approvals.add(key, kubernetes('dana@example.com'))).kind).toBe('Recorded')
+    await record()
+    expect(stored().status.state).toBe('Approved')
+    expect(stored().status).not.toHaveProperty('notBefore')
+    expect(observed()).not.toHaveProperty('notBefore')
+  })
+
+  test('an override is taken from somebody who was not asked, also after others have approved for later', async () => {
+    await approvals.ask(owner, question())
+    await approvals.add(key, kubernetes('dana@example.com', { notBefore: later }))
+    expect((await approvals.add(key, kubernetes('emma', emergency))).kind).toBe('Recorded')
+    expect(observed()).toMatchObject({ state: 'Approved', by: ['user:emma'], override: 'the site is down' })
+    await approvals.record(server.objects.get('shop/checkout-d1')!)
+    expect(stored().status.message).toContain('Overridden by user:emma')
+    expect((await approvals.add(key, kubernetes('emma', emergency))).kind).toBe('Duplicate')
+  })
+
+  test('an override that is none is not even stored', async () => {
+    await approvals.ask(owner, question())
+    for (const over of [{ override: true }, { ...emergency, notBefore: later }]) {
+      expect((await approvals.add(key, kubernetes('emma', over))).kind).toBe('NotAllowed')
+    }
+    expect((await approvals.add(key, slackDecision('U1', emergency))).kind).toBe('NotAllowed')
+    expect(stored().spec.decisions).toEqual([])
+  })
+
+  test('an override does not open what is rejected, expired or spent', async () => {
+    await approvals.ask(owner, question())
+    await approvals.add(key, slackDecision('U1', { verdict: 'Reject' }))
+    expect((await approvals.add(key, kubernetes('emma', emergency))).kind).toBe('Closed')
+    server.objects.clear()
+    await approvals.ask(owner, question())
+    time.advance(3_600_000)
+    expect((await approvals.add(key, kubernetes('emma', emergency))).kind).toBe('Closed')
+  })
 })
