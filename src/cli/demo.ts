@@ -3,10 +3,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline/promises'
 import { Command, Option } from 'commander'
+import { environment } from '../config.ts'
 import type { KubeClient } from '../kube/client.ts'
 import { systemRuntime as runtime } from '../runtime.ts'
 import type { CommandFactory } from './command.ts'
-import type { Story } from './demo/story.ts'
+import { hasDisplay, openBrowser } from './demo/browser.ts'
+import { NAMESPACE, type Story } from './demo/story.ts'
 import type { Witness } from './demo/witness.ts'
 import { untilStopped } from './signals.ts'
 
@@ -14,6 +16,7 @@ interface DemoOptions {
   story: string
   json?: boolean
   keep?: boolean
+  open?: boolean
   picture?: string
   logLevel: string
 }
@@ -30,6 +33,8 @@ export const demoCommand: CommandFactory = (exit) =>
     )
     .option('--json', 'print one report for machines, and nothing else')
     .option('--keep', 'leave everything running at the end, with a kubeconfig to look around')
+    .option('--open', 'show the page in a browser; the default on a terminal with a display')
+    .option('--no-open', 'only print where the page is')
     .option('--picture <file.svg>', 'draw the weights over time')
     .option('--log-level <level>', 'what the controller logs to standard error', 'silent')
     .action(async (options: DemoOptions) => {
@@ -83,6 +88,12 @@ async function demo(options: DemoOptions): Promise<number> {
 
   async function tell(): Promise<number> {
     const stage = await building
+    const { pageUrl } = stage.controller
+    if (pageUrl !== undefined) {
+      view.say(`watch it at ${pageUrl}/rollouts/${NAMESPACE}/${story.app}`)
+      const wanted = options.open ?? (interactive && hasDisplay(environment(), process.platform))
+      if (wanted) openBrowser(`${pageUrl}/rollouts/${NAMESPACE}/${story.app}`, process.platform)
+    }
     witness = createWitness(stage.sandbox.api.storage, runtime)
     const connection = await loadKubeconfig({ path: stage.sandbox.kubeconfig, env: {}, runtime })
     const admin = connect({ connection, runtime })
@@ -129,6 +140,7 @@ async function demo(options: DemoOptions): Promise<number> {
       const places = {
         kubeconfig,
         controller: stage.controller.url,
+        ...(stage.controller.pageUrl === undefined ? {} : { page: stage.controller.pageUrl }),
         prometheus: prometheus.url,
         mesh: mesh.url,
         git: git.url,
