@@ -79,10 +79,10 @@ export function createPullWriter(options: PullWriterOptions): PullWriter {
       throw new SluiceError(fetched.problem)
     }
     await settleWhatIsDone(key)
-    await hearPeople(key, forge)
+    const open = await hearPeople(key, forge)
     const heads = await headsOf(branch, source, pullPrefix(rollout))
     const jobs = jobsOf(key)
-    const lying = jobs.length > 0 ? await propose(jobs, forge, heads, fetched.tip) : undefined
+    const lying = jobs.length > 0 ? await propose(jobs, forge, heads, { tip: fetched.tip, open }) : undefined
     await tidyUp({ forge, source, rollout }, heads, lying, key)
   }
 
@@ -98,15 +98,21 @@ export function createPullWriter(options: PullWriterOptions): PullWriter {
   }
 
   /** Takes in what was merged or closed, the newest operation first: what it carried of older ones needs no question. */
-  async function hearPeople(key: string, forge: Forge): Promise<void> {
+  async function hearPeople(key: string, forge: Forge): Promise<Map<string, PullRequest>> {
+    const open = new Map<string, PullRequest>()
     const carried = new Set<string>()
     for (const [, { source, rollout, entry }] of jobsOf(key).reverse()) {
       if (carried.has(entry.op) || !jobsOf(key).some(([, job]) => job.entry.op === entry.op)) continue
       const [pull] = await forge.find(outcomeBranch(rollout, entry.op))
       if (!pull) continue
-      if (pull.state === 'open') for (const op of opsOf(pull, entry.op)) carried.add(op)
-      else await hear(key, pull, entry.op, source.branch, forge)
+      if (pull.state !== 'open') {
+        await hear(key, pull, entry.op, source.branch, forge)
+        continue
+      }
+      open.set(entry.op, pull)
+      for (const op of opsOf(pull, entry.op)) carried.add(op)
     }
+    return open
   }
 
   async function hear(key: string, pull: PullRequest, op: string, base: string, forge: Forge): Promise<void> {
@@ -126,12 +132,12 @@ export function createPullWriter(options: PullWriterOptions): PullWriter {
     jobs: [id: string, job: Job][],
     forge: Forge,
     heads: Map<string, string>,
-    tip: string,
+    heard: { tip: string; open: Map<string, PullRequest> },
   ): Promise<{ name: string; pull?: PullRequest } | undefined> {
     const [, newest] = jobs.at(-1)!
     const { source, rollout, entry } = newest
     const name = outcomeBranch(rollout, entry.op)
-    const open = (await forge.find(name)).find((pull) => pull.state === 'open')
+    const open = heard.open.get(entry.op)
     let own = heads.has(name) ? await readOwnBranch(branch, source, rollout, name) : undefined
     if (own?.foreign) {
       const who = authorOf(own.foreign)
@@ -145,7 +151,7 @@ export function createPullWriter(options: PullWriterOptions): PullWriter {
     if (!own || !carries(own, jobs) || (await collides(own, branch, source))) {
       // What was merged since people were heard would look as if Git said so by itself.
       const news = open && (await forge.find(name))[0]?.state !== 'open'
-      if (news || branch.tip !== tip) return void rounds.soon(keyOf(newest))
+      if (news || branch.tip !== heard.tip) return void rounds.soon(keyOf(newest))
       const built = await build(jobs, name, own)
       if (!built) return undefined
       heads.set(name, built)
