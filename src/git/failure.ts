@@ -58,7 +58,7 @@ const corrupt = [
   /(packfile|pack) .* (is corrupt|cannot be accessed|does not match index|is far too short)/i,
   /index file .* is too small/,
   /unresolved deltas|did not receive expected object|missing (blob|tree|commit)/i,
-  /bad config|error: .*shallow.* (corrupt|invalid)/i,
+  /bad (config|shallow) |error: .*shallow.* (corrupt|invalid)|shallow file was changed/i,
   /Could not read [0-9a-f]{40}|Failed to traverse parents|shallow file has changed/i,
   /broken ref|bad ref|reference broken|unable to resolve reference/,
 ]

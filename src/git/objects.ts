@@ -55,14 +55,26 @@ export function openObjects(clone: Clone, bring: (shas: string[]) => Promise<voi
     return shas.map((sha) => known.get(sha)!)
   }
 
+  async function read(shas: string[]): Promise<Map<string, Buffer>> {
+    const found = new Map<string, Buffer>()
+    for (const part of parts(shas, (sha) => known.get(sha)!)) {
+      const output = await clone.read(['cat-file', '--batch'], { input: `${part.join('\n')}\n`, timeoutMs: 120_000 })
+      for (const { sha, content } of parseBatch(output)) if (content) found.set(sha, content)
+    }
+    return found
+  }
+
   async function contents(shas: string[]): Promise<Buffer[]> {
     const wanted = [...new Set(shas)].filter((sha) => blobs.get(sha) === undefined)
     const large = (await sizes(wanted)).findIndex((size) => size > largestFile)
     if (large >= 0) throw new SluiceError(tooLarge(known.get(wanted[large]!)!))
-    const fresh = new Map<string, Buffer>()
-    for (const part of parts(wanted, (sha) => known.get(sha)!)) {
-      const output = await clone.read(['cat-file', '--batch'], { input: `${part.join('\n')}\n`, timeoutMs: 120_000 })
-      for (const { sha, content } of parseBatch(output)) if (content) fresh.set(sha, content)
+    const fresh = await read(wanted)
+    const lost = wanted.filter((sha) => !fresh.has(sha))
+    if (lost.length > 0) {
+      // They were here, and somebody has damaged the clone, or it was made anew.
+      for (const sha of lost) known.delete(sha)
+      await sizes(lost)
+      for (const [sha, content] of await read(lost)) fresh.set(sha, content)
     }
     return shas.map((sha) => {
       const content = fresh.get(sha) ?? blobs.get(sha)

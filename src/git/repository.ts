@@ -173,6 +173,8 @@ export function openRepository(options: RepositoryOptions): Repository {
       }),
 
     async files(commit, path) {
+      // Git ends with an error for what is outside of the repository, which is not the clone's fault.
+      if (path.startsWith('/') || path.split('/').includes('..')) return []
       const below = path === '' ? [] : ['--', path]
       return parseTree((await clone.read(['ls-tree', '-r', '-z', '--full-tree', commit, ...below])).toString('utf8'))
     },

@@ -180,6 +180,7 @@ function treeOf(readers: Readers, listing: Listing): Tree {
     const kinds = workloadKinds.includes(kind) ? workloadKinds : routeKinds
     const index = indexes.get(kinds) ?? buildIndex(entries, readers, kinds)
     indexes.set(kinds, index)
+    index.catch(() => indexes.delete(kinds))
     return index
   }
   let kustomizations: Promise<KustomizationFile[]> | undefined
@@ -212,8 +213,13 @@ function treeOf(readers: Readers, listing: Listing): Tree {
       return (await indexOf(kind)).unreadable.get(kind) ?? []
     },
     kustomizations() {
-      kustomizations ??= readKustomizations(entries, readers.repository)
-      return kustomizations
+      if (kustomizations) return kustomizations
+      const read = readKustomizations(entries, readers.repository)
+      kustomizations = read
+      read.catch(() => {
+        kustomizations = undefined
+      })
+      return read
     },
     allKustomizations() {
       all ??= list('').then((found) => readKustomizations(found, readers.repository))

@@ -88,7 +88,13 @@ export const hasty: Runtime = {
 }
 
 export function recorder(
-  options: { cluster?: string; takeOver?: boolean; workDir?: string; timeoutMs?: number } = {},
+  options: {
+    cluster?: string
+    takeOver?: boolean
+    workDir?: string
+    timeoutMs?: number
+    onError?: (error: unknown) => void
+  } = {},
 ): GitRecorder {
   const { cluster = 'prod-eu', takeOver = false, workDir = temporaryFolder(), timeoutMs } = options
   const branches = createBranches({ workDir, runtime: hasty, timeoutMs })
@@ -96,9 +102,11 @@ export function recorder(
     branches,
     runtime: hasty,
     identity: { cluster, takeOver },
-    onError: (error) => {
-      throw error
-    },
+    onError:
+      options.onError ??
+      ((error) => {
+        throw error
+      }),
   })
   onTestFinished(() => made.stop())
   return made
