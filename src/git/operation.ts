@@ -4,6 +4,7 @@ import type { StateFile } from '../plan/effects.ts'
 import type { CommitResult } from '../plan/observation.ts'
 import type { Branch } from './branch.ts'
 import type { Author } from './commit.ts'
+import { knownBadPart } from './known-bad.ts'
 import { saysAll, withLastDesired } from './last-desired.ts'
 import { commitMessage } from './message.ts'
 import type { RolloutRef } from './owned.ts'
@@ -72,7 +73,8 @@ export async function prepare(
   if (weights.state !== 'edited') return settled(weights)
   take(weights)
   take(await desiredPart(job, tree.with(changes)))
-  take(await templatePart(job, tree.with(changes), branch, stored?.state))
+  const template = await templatePart(job, tree.with(changes), branch, stored?.state)
+  take(template)
 
   const state: StoredState = {
     ...(await withLastDesired(job, branch, stored?.state)),
@@ -83,6 +85,8 @@ export async function prepare(
   const content = Buffer.from(formatStateFile(rollout, state), 'utf8')
   const news = changes.size > 0 || !stored || !saysAll(stored.state, state)
   if (news && !before?.equals(content)) changes.set(stateFile, content)
+  const bad = news || entry.kind === 'delete' ? await knownBadPart(job, state, tree, template.images) : undefined
+  if (bad) changes.set(bad.file, bad.content)
   const after = stored ? stored.state.op : 'none'
   const note = notes.length > 0 ? notes.join('; ') : undefined
   if (changes.size === 0) return settled({ state: 'Done', at: now, note: note ?? 'Git says so already' })

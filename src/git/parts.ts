@@ -10,6 +10,8 @@ import type { Tree } from './tree.ts'
 export interface Edited {
   changes?: ReadonlyMap<string, Buffer>
   note?: string
+  /** The images that the version which goes away had changed. */
+  images?: string[]
 }
 
 /** The weights in the route's manifest; or why nothing of the operation may be written. */

@@ -1,5 +1,6 @@
 import type { PendingCommit } from '../api/status.ts'
 import type { Problem } from '../errors.ts'
+import { fieldAt, listAt, textAt } from '../kube/field.ts'
 import type { Branch } from './branch.ts'
 import { deploymentManifest, templateHash } from './desired.ts'
 import { type FilesEdit, inFile } from './edit-rendered.ts'
@@ -32,8 +33,8 @@ export async function templatePart(
   const { source, rollout, entry } = job
   const { template } = entry
   if (!template) return {}
-  const images = valuesOf(rollout)?.images
-  if (images) return await imagesPart(job, template, images, { tree, branch, stored })
+  const values = valuesOf(rollout)?.images
+  if (values) return await imagesPart(job, template, values, { tree, branch, stored })
   const deployment = { namespace: rollout.namespace, name: template.deployment }
   const located = await deploymentManifest(tree, source, deployment)
   if (located.state === 'refused') return { note: notPutBack(placed(located.problem)) }
@@ -52,7 +53,20 @@ export async function templatePart(
     return { note: notPutBack(`${manifest.file}: ${why}`) }
   }
   const edit = await putBack(tree, manifest, good)
-  return edit.ok ? { changes: edit.changes } : { note: notPutBack(placed(edit.problem)) }
+  const images = changedImages(manifest, good.manifest)
+  return edit.ok ? { changes: edit.changes, images } : { note: notPutBack(placed(edit.problem)), images }
+}
+
+/** Images of one template that the other does not have. */
+function changedImages(bad: Manifest, good: Manifest): string[] {
+  const before = new Set(imagesOf(good))
+  return imagesOf(bad).filter((image) => !before.has(image))
+}
+
+function imagesOf({ object }: Manifest): string[] {
+  const pod = fieldAt(object, 'spec', 'template', 'spec')
+  const containers = [...listAt(pod, 'containers'), ...listAt(pod, 'initContainers')]
+  return [...new Set(containers.flatMap((container) => textAt(container, 'image') ?? []))].sort()
 }
 
 interface Good extends Source {
