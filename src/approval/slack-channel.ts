@@ -29,6 +29,9 @@ interface Shown {
   recorded: boolean
 }
 
+/** There is nothing to ask any more. */
+class Over extends Error {}
+
 /** A question is shown as long as it is open, whatever takes its time; it ends by itself. */
 const GIVE_UP_MS = 365 * 86_400_000
 
@@ -87,14 +90,24 @@ export function createSlackChannel(config: SlackChannelConfig): ApprovalChannel 
     }
   }
 
-  async function post(approval: Approval, channel: string): Promise<SlackPlace> {
+  /** Posts the question as it stands by then; undefined when it is closed by then. */
+  async function post(approval: Approval, channel: string): Promise<Shown | undefined> {
     const attempt = await knownAttempt(approval)
     const rollout = `${approval.namespace}/${approval.spec.rollout}`
-    const say = (ts?: string) =>
-      send(approval, (message) => api.post(channel, message, ts === undefined ? undefined : { ts, broadcast: true }))
+    let hash = ''
+    const say = async (ts?: string) => {
+      const current = await approvals.get(approval)
+      if (current === undefined || !isOpen(current, runtime.now())) throw new Over()
+      hash = hashOf(renderQuestion(current, runtime.now()))
+      return send(current, (message) =>
+        api.post(channel, message, ts === undefined ? undefined : { ts, broadcast: true }),
+      )
+    }
     try {
-      return attempt === undefined ? await say() : await threads.send({ rollout, attempt }, channel, say)
+      const place = attempt === undefined ? await say() : await threads.send({ rollout, attempt }, channel, say)
+      return { place, hash, recorded: false }
     } catch (error) {
+      if (error instanceof Over) return undefined
       if (!(error instanceof DeliveryFailed) || !error.permanent) throw error
       // Somebody has to do something, and then the question must come: people are waited for.
       const fix = fixes[error.code ?? ''] ?? 'see what Slack says about this error'
@@ -140,7 +153,8 @@ export function createSlackChannel(config: SlackChannelConfig): ApprovalChannel 
       return record(approval, { place, hash, recorded: false })
     const channel = channelFor(approval)
     if (!open || channel === undefined) return
-    await record(approval, { place: await post(approval, channel), hash, recorded: false })
+    const posted = await post(approval, channel)
+    if (posted) await record(approval, posted)
   }
 
   async function record(approval: Approval, what: Shown): Promise<void> {

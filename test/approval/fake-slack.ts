@@ -15,8 +15,13 @@ export interface FakeSlack {
   views: { triggerId: string; view: Record<string, unknown> & { private_metadata?: string } }[]
   /** What was sent to response_urls. */
   replies: { text?: string; blocks?: unknown[]; replace_original?: boolean; response_type?: string }[]
-  /** Methods that fail: with an error code of Slack, an HTTP status, never answering, or answering only after a while. */
-  broken: Map<string, { error?: string; status?: number; retryAfter?: string; hang?: boolean; after?: Promise<void> }>
+  /** Where Socket Mode is, if anywhere. */
+  socketUrl?: string
+  /** Methods that fail; `*` stands for all of them: with an error code of Slack, an HTTP status, never answering, or answering only after a while. */
+  broken: Map<
+    string,
+    { error?: string; status?: number; body?: string; retryAfter?: string; hang?: boolean; after?: Promise<void> }
+  >
   stop(): Promise<void>
 }
 
@@ -61,6 +66,8 @@ export async function startFakeSlack(): Promise<FakeSlack> {
         views.push({ triggerId: body.trigger_id ?? '', view })
         return { ok: true, view: { id: `V${views.length}`, ...view } }
       }
+      case 'apps.connections.open':
+        return self.socketUrl ? { ok: true, url: self.socketUrl } : { ok: false, error: 'invalid_auth' }
       default:
         return { ok: false, error: 'unknown_method' }
     }
@@ -72,12 +79,12 @@ export async function startFakeSlack(): Promise<FakeSlack> {
     const text = Buffer.concat(chunks).toString()
     const path = request.url ?? ''
     const method = path.startsWith('/hooks/') ? 'response_url' : path.replace('/api/', '')
-    const fault = broken.get(method)
+    const fault = broken.get(method) ?? broken.get('*')
     if (fault?.hang) return
     await fault?.after
     if (fault?.status) {
       const headers = fault.retryAfter ? { 'retry-after': fault.retryAfter } : {}
-      response.writeHead(fault.status, headers).end('no')
+      response.writeHead(fault.status, headers).end(fault.body ?? 'no')
       return
     }
     if (method === 'response_url') {
@@ -94,7 +101,7 @@ export async function startFakeSlack(): Promise<FakeSlack> {
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  return {
+  const self: FakeSlack = {
     apiUrl: `${origin}/api/`,
     origin,
     users,
@@ -109,6 +116,7 @@ export async function startFakeSlack(): Promise<FakeSlack> {
       await new Promise((resolve) => server.close(resolve))
     },
   }
+  return self
 }
 
 /** A full member of the workspace. */

@@ -6,6 +6,8 @@ import type { Duplex } from 'node:stream'
 /** Slack's side of Socket Mode: apps.connections.open, and WebSockets (RFC 6455) that speak its envelopes. */
 export interface FakeSocket {
   apiUrl: string
+  /** Where the sockets are. */
+  url: string
   /** What apps.connections.open answers instead of an address; `silent`: the socket never says hello. */
   trouble: { error?: string; status?: number; body?: string; refuse?: boolean; silent?: boolean }
   /** Times that an address was asked for. */
@@ -27,6 +29,7 @@ export async function startFakeSocket(): Promise<FakeSocket> {
   const open: (Connection & { acks: Map<string, (payload: Record<string, unknown>) => void> })[] = []
   const sockets = new Set<Duplex>()
   const state = { asked: 0, trouble: {} as FakeSocket['trouble'] }
+  let url = ''
   let count = 0
 
   const server = http.createServer((request, response) => {
@@ -35,7 +38,6 @@ export async function startFakeSocket(): Promise<FakeSocket> {
     const { error, status, body } = state.trouble
     if (status) return void response.writeHead(status, { 'retry-after': '0' }).end(body ?? 'no')
     response.setHeader('content-type', 'application/json')
-    const url = `ws://127.0.0.1:${(server.address() as AddressInfo).port}/link?ticket=secret-ticket`
     response.end(body ?? JSON.stringify(error ? { ok: false, error } : { ok: true, url }))
   })
 
@@ -74,8 +76,11 @@ export async function startFakeSocket(): Promise<FakeSocket> {
   })
 
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  url = `ws://127.0.0.1:${port}/link?ticket=secret-ticket`
   return {
-    apiUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}/api/`,
+    apiUrl: `http://127.0.0.1:${port}/api/`,
+    url,
     get asked() {
       return state.asked
     },

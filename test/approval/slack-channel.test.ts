@@ -185,18 +185,21 @@ test('a question that was closed before anybody saw it is not posted', async () 
 })
 
 describe('while Slack is not well', () => {
-  test.each([{ status: 503 }, { status: 429, retryAfter: '0' }, { error: 'internal_error' }])(
-    '%j: shown as soon as it is',
-    async (fault) => {
-      slack.broken.set('chat.postMessage', fault)
-      channel.show(object())
-      await expect.poll(() => log.text()).toContain('message will be tried again')
-      slack.broken.clear()
-      await channel.stop()
-      expect(shown()).toHaveLength(1)
-      expect(lost).toBe(0)
-    },
-  )
+  test.each([
+    { status: 500 },
+    { status: 503 },
+    { status: 200, body: '<html>maintenance</html>' },
+    { status: 429, retryAfter: '0' },
+    { error: 'internal_error' },
+  ])('%j: shown as soon as it is', async (fault) => {
+    slack.broken.set('chat.postMessage', fault)
+    channel.show(object())
+    await expect.poll(() => log.text()).toContain('message will be tried again')
+    slack.broken.clear()
+    await channel.stop()
+    expect(shown()).toHaveLength(1)
+    expect(lost).toBe(0)
+  })
 
   test('only the newest state is told when it is back', async () => {
     slack.broken.set('chat.postMessage', { status: 503 })

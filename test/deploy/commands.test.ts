@@ -45,7 +45,7 @@ function commandsOf(page: string, text: string): Command[] {
 const read = (page: string) => readFileSync(`${top}docs/${page}.md`, 'utf8')
 const [uninstall = '', alreadyGone = ''] = read('uninstall').split('## If the controller is already gone')
 const all = [
-  ...['install', 'operate', 'health'].flatMap((page) => commandsOf(page, read(page))),
+  ...['install', 'slack', 'operate', 'health'].flatMap((page) => commandsOf(page, read(page))),
   ...commandsOf('uninstall', alreadyGone),
   ...commandsOf('uninstall', uninstall),
 ]
@@ -91,6 +91,7 @@ describe.skipIf(!hasKubectl)('with the real kubectl', () => {
         KUBECONFIG: stage.sandbox.kubeconfig,
         GIT_TOKEN: 'x',
         SLACK_TOKEN: 'x',
+        SLACK_APP_TOKEN: 'x',
         SLACK_SIGNING_SECRET: 'x',
       }
       const script = `sluice() { "${process.execPath}" src/main.ts "$@"; }\n${line}${prints ? ' || true' : ''}`
