@@ -69,7 +69,7 @@ export function gitHooks(options: GitHooksOptions): StreamingEndpoint {
     log,
     sourceOf(key) {
       const spec = hooked(key)
-      return spec && { url: spec.url, branch: spec.branch }
+      return spec && { url: spec.url, branch: spec.branch, pullRequests: spec.write.mode === 'PullRequest' }
     },
     async tokenOf(key, newer) {
       const [namespace = ''] = key.split('/')

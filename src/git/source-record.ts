@@ -21,7 +21,7 @@ export interface SourceRecord {
 
 const ATTEMPTS = 5
 
-export function createSourceRecord(client: Pick<KubeClient, 'get' | 'patch'>, first: KubeObject): SourceRecord {
+export function createSourceRecord(client: Pick<KubeClient, 'list' | 'patch'>, first: KubeObject): SourceRecord {
   const { namespace, name } = first.metadata
   const key = { namespace, name }
   let status = statusOf(first)
@@ -44,7 +44,7 @@ export function createSourceRecord(client: Pick<KubeClient, 'get' | 'patch'>, fi
         const { lastWebhook, ...rest } = next
         // Replicas that do not lead write this one; theirs stays unless there is a newer one.
         const hook = (lastWebhook?.at ?? '') > (status.lastWebhook?.at ?? '') ? { lastWebhook } : {}
-        const body = { metadata: { resourceVersion: version }, status: { ...withNulls(rest), ...hook } }
+        const body = { metadata: { resourceVersion: version }, status: { ...withNulls(status, rest), ...hook } }
         try {
           const patch = { type: 'merge', body } as const
           const answer = await client.patch(resources.rolloutSources, key, patch, {
@@ -57,7 +57,9 @@ export function createSourceRecord(client: Pick<KubeClient, 'get' | 'patch'>, fi
         } catch (error) {
           if (!asKubeError(error)?.isConflict || attempt >= ATTEMPTS) throw error
         }
-        const live = await client.get(resources.rolloutSources, key)
+        // Listing them is allowed for the watch; nothing more is asked of the role for this.
+        const fieldSelector = `metadata.name=${name}`
+        const [live] = (await client.list(resources.rolloutSources, { namespace, fieldSelector })).items
         if (!live || live.metadata.uid !== first.metadata.uid) return false
         const theirs = !isSame(statusOf(live), status)
         if (theirs) status = statusOf(live)
@@ -82,8 +84,13 @@ export function plain(value: unknown): unknown {
 }
 
 /** A merge patch keeps what it does not name: fields that are gone must be null. */
-function withNulls(status: RolloutSourceStatus): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(status).map(([key, value]) => [key, value ?? null]))
+function withNulls(
+  before: RolloutSourceStatus,
+  next: Omit<RolloutSourceStatus, 'lastWebhook'>,
+): Record<string, unknown> {
+  const { lastWebhook: _, ...known } = before
+  const gone = Object.fromEntries(Object.keys(known).map((key) => [key, null]))
+  return { ...gone, ...Object.fromEntries(Object.entries(next).map(([key, value]) => [key, value ?? null])) }
 }
 
 function isNewer(a: string | undefined, b: string | undefined): boolean {

@@ -8,6 +8,8 @@ import { checkHook } from './hooks-signature.ts'
 export interface HookedSource {
   url: string
   branch: string
+  /** Whether its state goes by pull requests, whose news matter then too. */
+  pullRequests?: boolean
 }
 
 export interface GitHookConfig {
@@ -17,7 +19,7 @@ export interface GitHookConfig {
   tokenOf(key: string, newer: boolean): Promise<string | undefined>
   /** There is news for this source. */
   arrived(key: string, sender: string): void
-  runtime: Pick<Runtime, 'now'>
+  runtime: Pick<Runtime, 'now' | 'monotonic'>
   log: Logger
 }
 
@@ -25,6 +27,9 @@ export interface GitHookConfig {
 const MAX_BODY_BYTES = 25 * 1024 * 1024
 /** As much as is kept to be read; the bodies of pushes say in their first lines which branch moved. A longer one counts as news. */
 const KEPT_BYTES = 256 * 1024
+
+/** Refusals that are logged one by one. */
+const LOGGED_PER_MINUTE = 20
 
 const refusal: EndpointAnswer = {
   status: 401,
@@ -40,6 +45,7 @@ const refusal: EndpointAnswer = {
  */
 export function gitHookEndpoint(config: GitHookConfig): StreamingEndpoint {
   const { sourceOf, tokenOf, arrived, runtime, log } = config
+  const refused = createRefusals(config)
   return {
     path: '/hooks/git/:namespace/:name',
     maxBodyBytes: MAX_BODY_BYTES,
@@ -59,7 +65,7 @@ export function gitHookEndpoint(config: GitHookConfig): StreamingEndpoint {
       const sender = check.sender()
       if (!source || sender === undefined) {
         const why = !source ? 'unknown source' : token === undefined ? 'no token' : 'wrong signature'
-        log.warn({ source: key.slice(0, 320), why, bytes: size }, 'webhook refused')
+        refused({ source: key.slice(0, 320), why, bytes: size })
         // A token that was changed is read anew, so that the forge's next delivery is let in.
         if (source) await tokenOf(key, true)
         return refusal
@@ -78,13 +84,30 @@ export function gitHookEndpoint(config: GitHookConfig): StreamingEndpoint {
   }
 }
 
+/** Logs what was refused: each of a few in a minute, and how many there were besides. Strangers must not fill the log. */
+function createRefusals({ runtime, log }: Pick<GitHookConfig, 'runtime' | 'log'>) {
+  let since = Number.NEGATIVE_INFINITY
+  let count = 0
+  return (what: Record<string, unknown>): void => {
+    const now = runtime.monotonic()
+    if (now - since >= 60_000) {
+      if (count > LOGGED_PER_MINUTE) log.warn({ more: count - LOGGED_PER_MINUTE }, 'webhooks refused')
+      since = now
+      count = 0
+    }
+    count += 1
+    if (count <= LOGGED_PER_MINUTE) log.warn(what, 'webhook refused')
+  }
+}
+
 /** Why a webhook is no news for this source. */
 function unheardOf(
   source: HookedSource,
   { kind, branches, repositories }: ReturnType<typeof readHook>,
 ): string | undefined {
   if (kind === 'other') return 'only pushes matter here'
+  if (kind === 'pullRequest' && !source.pullRequests) return 'pull requests do not matter here'
   if (!isSameRepository(source.url, repositories)) return 'this source reads another repository'
-  if (branches && !branches.includes(source.branch)) return `this source reads ${source.branch}`
+  if (kind === 'push' && branches && !branches.includes(source.branch)) return `this source reads ${source.branch}`
   return undefined
 }

@@ -2,7 +2,7 @@ import { z } from 'zod'
 
 /** What a webhook of a forge says, as far as it matters. */
 export interface HookNews {
-  kind: 'ping' | 'push' | 'other'
+  kind: 'ping' | 'push' | 'pullRequest' | 'other'
   /** Names of the branches that moved; undefined when the body does not say. */
   branches?: string[]
   /** Where the repository is, in whatever spellings the forge gives: URLs and `owner/name`. */
@@ -84,7 +84,7 @@ function kindOf(header: (name: string) => string | undefined): HookNews['kind'] 
     'push'
   ).toLowerCase()
   if (name === 'ping' || name === 'diagnostics:ping') return 'ping'
-  // A merged pull request is a push to its branch as well.
+  if (/^(pull_request|pullrequest:|pr:|merge request hook|note hook)/.test(name)) return 'pullRequest'
   return ['push', 'push hook', 'system hook', 'repo:push', 'repo:refs_changed'].includes(name) ? 'push' : 'other'
 }
 

@@ -15,9 +15,13 @@ let tokens: Map<string, string>
 beforeEach(async () => {
   log = readableLog()
   arrived = []
-  tokens = new Map([['delivery/shop-config', 'hunter2']])
+  tokens = new Map([
+    ['delivery/shop-config', 'hunter2'],
+    ['delivery/proposing', 'hunter2'],
+  ])
   const well = { ok: true, message: '' }
   const source = { url: 'https://github.com/shop/config.git', branch: 'main' }
+  const proposing = { ...source, pullRequests: true }
   server = await createServer({
     listen: '127.0.0.1:0',
     runtime: systemRuntime,
@@ -26,7 +30,12 @@ beforeEach(async () => {
     metrics: createMetrics(),
     webhooks: [
       gitHookEndpoint({
-        sourceOf: (key) => (['delivery/shop-config', 'delivery/no-secret'].includes(key) ? source : undefined),
+        sourceOf: (key) =>
+          key === 'delivery/proposing'
+            ? proposing
+            : ['delivery/shop-config', 'delivery/no-secret'].includes(key)
+              ? source
+              : undefined,
         tokenOf: async (key) => tokens.get(key),
         arrived: (key, sender) => void arrived.push(`${key} ${sender}`),
         runtime: systemRuntime,
@@ -73,10 +82,17 @@ describe('a signed webhook', () => {
     ['another branch', { body: push('dev') }, 'ignored: this source reads main'],
     ['another repository', { body: push('main', 'shop/app') }, 'ignored: this source reads another repository'],
     ['a tag', { body: { ref: 'refs/tags/main' } }, 'ignored: this source reads main'],
+    ['a pull request', { event: 'pull_request' }, 'ignored: pull requests do not matter here'],
     ['an issue', { event: 'issues' }, 'ignored: only pushes matter here'],
   ])('of %s is taken and ignored', async (_, given, message) => {
     expect(await deliver(given)).toEqual([202, { message }])
     expect(arrived).toEqual([])
+  })
+
+  test('of a pull request matters where state goes by them, whatever its branch', async () => {
+    const body = push('sluice/shop-checkout')
+    expect((await deliver({ key: 'delivery/proposing', event: 'pull_request', body }))[0]).toBe(202)
+    expect(arrived).toEqual(['delivery/proposing GitHub'])
   })
 
   test('is answered when it is the forge’s trial', async () => {
@@ -123,6 +139,11 @@ describe('a webhook that nobody can answer for', () => {
     expect(arrived).toEqual([])
     for (const why of ['unknown source', 'no token', 'wrong signature']) expect(log.text()).toContain(why)
     expect(log.text()).not.toContain('hunter2')
+  })
+
+  test('does not fill the log, however often it comes', async () => {
+    for (let i = 0; i < 60; i++) await deliver({ token: 'wrong' })
+    expect(log.lines.filter((line) => line.msg === 'webhook refused')).toHaveLength(20)
   })
 
   test('is not read when it says that it has 100 MB', async () => {

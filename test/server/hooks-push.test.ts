@@ -76,6 +76,9 @@ describe('a push says which branches moved, and where', () => {
   test.each([
     ['ping', { 'x-github-event': 'ping' }],
     ['ping', { 'x-event-key': 'diagnostics:ping' }],
+    ['pullRequest', { 'x-github-event': 'pull_request_review' }],
+    ['pullRequest', { 'x-gitlab-event': 'Merge Request Hook' }],
+    ['pullRequest', { 'x-event-key': 'pullrequest:fulfilled' }],
     ['other', { 'x-github-event': 'issues' }],
     ['other', { 'x-gitlab-event': 'Tag Push Hook' }],
   ])('%s: %j', (kind, headers) => {
