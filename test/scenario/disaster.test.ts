@@ -51,6 +51,27 @@ async function damage(s: Scene, edit: (text: string) => string): Promise<void> {
   await s.developer.commit('a slip of the hand', () => new Map([[file, edit(text)]]))
 }
 
+/** A command line of a person. */
+async function sluice(argv: readonly string[]): Promise<{ code: number; out: string; err: string }> {
+  const said = { out: '', err: '' }
+  const terminal: Terminal = {
+    out: (text) => {
+      said.out += text
+    },
+    err: (text) => {
+      said.err += text
+    },
+    interactive: false,
+    columns: undefined,
+    rows: 24,
+    colours: false,
+    env: { PATH: process.env.PATH },
+    runtime,
+    untilStopped: () => new Promise(() => {}),
+  }
+  return { code: await run(argv, terminal), ...said }
+}
+
 const lives: Record<string, (s: Scene) => Promise<void>> = {
   async well(s) {
     await s.desire('v2')
@@ -79,7 +100,6 @@ beforeAll(async () => {
   await controller.synced
   const scene = deploymentScenes(before)
   const deployments: Record<string, (s: DeploymentScene) => Promise<unknown>> = {
-    async 'd-well'() {},
     async 'd-bad'(s) {
       await s.release({ tag: 'v2', behaviour: { ERROR_RATE: '1' } })
       await s.rest('RolledBack', 'v1')
@@ -115,10 +135,16 @@ beforeAll(async () => {
   const sceneAfter = deploymentScenes(after)
   await Promise.all([
     ...Object.entries(lost).map(async ([name, from]) => {
-      built[name] = await after.scene(name, { ...subsets[name], git: {}, from, asleep: true, rate: 20 })
+      built[name] = await after.scene(name, {
+        ...subsets[name],
+        git: {},
+        from,
+        asleep: true,
+        rate: name === 'flight' ? 40 : 0,
+      })
     }),
     ...Object.entries(lostDeployments).map(async ([name, from]) => {
-      const s = await sceneAfter(name, { git: true, from, asleep: true })
+      const s = await sceneAfter(name, { git: true, from, asleep: true, rate: name === 'd-bad' ? 12 : 0 })
       builtDeployments[name] = s
       for (const tag of ['v1', 'v2']) s.allow(tag)
     }),
@@ -128,14 +154,14 @@ beforeAll(async () => {
 afterAll(async () => {
   await after?.stop()
   await before?.stop()
-}, 60_000)
+}, 180_000)
 
 const tips = async () =>
   Object.fromEntries(
     await Promise.all(Object.values(lost).map(async (s) => [s.namespace, await s.git('rev-parse', 'main')] as const)),
   )
 
-describe('a second cluster at the path of one that lives', () => {
+describe('a second cluster at the path of one that lives', { timeout: 240_000 }, () => {
   test('refuses, naming both, guesses nothing and writes nothing', async () => {
     const then = await tips()
     const names = new Set<string>()
@@ -166,7 +192,7 @@ describe('an empty cluster is rebuilt from the repository', { timeout: 240_000 }
     await refusing.stop()
     controller = await after.controller({ takeOver: true })
     await controller.synced
-  }, 60_000)
+  }, 180_000)
 
   test.concurrent('what was Healthy is Healthy, stable is what the state file says, and nothing is tested again', async () => {
     const s = built.well!
@@ -196,23 +222,7 @@ describe('an empty cluster is rebuilt from the repository', { timeout: 240_000 }
     const asked = after.sandbox.api.storage.list(refs.approvals, { namespace: 'flight' })
     expect(asked.map((each) => textAt(each, 'status', 'state') ?? 'Pending')).toEqual(['Pending'])
     const { kubeconfig } = after.sandbox
-    const said = { out: '', err: '' }
-    const terminal: Terminal = {
-      out: (text) => {
-        said.out += text
-      },
-      err: (text) => {
-        said.err += text
-      },
-      interactive: false,
-      columns: undefined,
-      rows: 24,
-      colours: false,
-      env: {},
-      runtime,
-      untilStopped: () => new Promise(() => {}),
-    }
-    expect([await run(['approve', 'flight/my-app', '--kubeconfig', kubeconfig], terminal), said.err]).toEqual([0, ''])
+    expect(await sluice(['approve', 'flight/my-app', '--kubeconfig', kubeconfig])).toMatchObject({ code: 0, err: '' })
     await s.until('promoted', (status) => status.lastOutcome?.result === 'Promoted')
     await committed(s)
     expect(s.weights('v2')).toEqual([50, 100])
@@ -271,5 +281,15 @@ describe('an empty cluster is rebuilt from the repository', { timeout: 240_000 }
     const uid = after.sandbox.api.storage.get(refs.namespaces, { name: 'kube-system' })?.metadata.uid
     await s.until('taken over', async () => (await s.file(stateFile('well'))).includes(`cluster: ${uid}`))
     expect((await s.commits()).filter((subject) => /taken over/.test(subject))).toHaveLength(1)
+  })
+
+  test('the branch tells one unbroken story through both clusters, but where a person wrote into it', async () => {
+    for (const [name, { remote }] of [...Object.entries(lost), ...Object.entries(lostDeployments)]) {
+      const said = await sluice(['history', '--repo', remote?.dir ?? '', '--verify', '-o', 'json'])
+      const { verified } = JSON.parse(said.out)
+      const kinds = verified.breaks.map(({ kind }: { kind: string }) => kind)
+      if (name === 'garbage' || name === 'half') expect(kinds, said.out).toContain('State')
+      else expect(verified.breaks, said.out).toEqual([])
+    }
   })
 })
