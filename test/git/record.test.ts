@@ -334,7 +334,7 @@ describe('who may write', () => {
     await eventually(() => (rebuilt.observe(source, rolloutRef()).memory?.cluster === 'us' ? true : undefined))
   })
 
-  test('a namespace that is not allowed, a mode that does not exist yet', async () => {
+  test('a namespace that is not allowed', async () => {
     const { remote } = await remoteWith(shopFiles())
     const git = recorder()
     const closed = sourceOf(remote.url, { allowedNamespaces: [] })
@@ -343,13 +343,6 @@ describe('who may write', () => {
     expect(await resultOf(git, closed, rolloutRef(), entry.op)).toMatchObject({
       state: 'Refused',
       problem: { reason: 'SourceNotAllowed' },
-    })
-    const other = recorder()
-    const requests = { ...sourceOf(remote.url), write: { ...closed.write, mode: 'PullRequest' as const } }
-    other.submit(requests, rolloutRef(), entry, stateAt(10))
-    expect(await resultOf(other, requests, rolloutRef(), entry.op)).toMatchObject({
-      state: 'Refused',
-      problem: { reason: 'NotYet' },
     })
   })
 

@@ -43,6 +43,26 @@ describe('what remotes say', () => {
       'remote: GitLab: You are not allowed to push code to protected branches on this project.\n! [remote rejected] main -> main (pre-receive hook declined)',
       problem('GitProtected', false),
     ],
+    [
+      'remote: error: GH013: Repository rule violations found for refs/heads/main.\nremote: - Changes must be made through a pull request.\n! [remote rejected] main -> main (push declined due to repository rule violations)',
+      problem('GitProtected', false),
+    ],
+    [
+      'remote: Gitea: Not allowed to push to protected branch main\nTo https://h/p\n! [remote rejected] main -> main (pre-receive hook declined)',
+      problem('GitProtected', false),
+    ],
+    [
+      'remote: Branch refs/heads/main can only be modified through pull requests.\n! [remote rejected] main -> main (pre-receive hook declined)',
+      problem('GitProtected', false),
+    ],
+    [
+      'remote: Permission denied to update branch main.\n! [remote rejected] main -> main (pre-receive hook declined)',
+      problem('GitProtected', false),
+    ],
+    [
+      '! [remote rejected] main -> main (TF402455: Pushes to this branch are not permitted; you must use a pull request to update this branch.)',
+      problem('GitProtected', false),
+    ],
     ["fatal: Authentication failed for 'https://h/p'", problem('GitAuth', true)],
     ["fatal: could not read Username for 'https://h': terminal prompts disabled", problem('GitAuth', true)],
     ['git@h: Permission denied (publickey).', problem('GitAuth', true)],

@@ -467,10 +467,11 @@ test('a Secret that may not be read is said in status, with the role that allows
   }
 })
 
-test('what does not exist yet is said, not ignored', async () => {
+test('a forge that is not known is said, and the branch is applied all the same', async () => {
   const { remote } = await remoteWith({ 'prod/cm.yaml': configMap('one') })
   const running = await run(remote.url, { apply: 'All', write: { mode: 'PullRequest', commits: 'Outcomes' } })
-  const status = await running.status((s) => ready(s)?.reason === 'NotYet')
+  const status = await running.status((s) => ready(s)?.reason === 'InvalidSpec')
+  expect(ready(status)?.message).toContain('spec.write.pullRequest.provider')
   expect(status.conditions?.find((c) => c.type === 'Stalled')?.status).toBe('True')
   expect(await get(resources.configMaps, 'one')).toBeDefined()
 })
