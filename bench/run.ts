@@ -14,7 +14,7 @@ import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
-const benches = ['fleet', 'plan', 'judge', 'thresholds', 'queries', 'idle', 'breach'].filter((name) =>
+const benches = ['fleet', 'plan', 'judge', 'thresholds', 'queries', 'idle', 'breach', 'git'].filter((name) =>
   existsSync(fileOf(name)),
 )
 
