@@ -7,6 +7,7 @@ import { resources } from '../kube/resources.ts'
 import type { Runtime } from '../runtime.ts'
 import type { StreamingEndpoint } from '../server/endpoint.ts'
 import { gitHookEndpoint } from '../server/hooks-git.ts'
+import type { Metrics } from '../server/metrics.ts'
 import type { NamedSecrets } from './secrets.ts'
 
 export interface GitHooksOptions {
@@ -17,6 +18,7 @@ export interface GitHooksOptions {
   isLeader(): boolean
   /** On the leader: look at once. */
   poke(key: string, hook: { at: string; from: string }): void
+  metrics: Pick<Metrics, 'webhook'>
   runtime: Runtime
   log: Logger
 }
@@ -31,7 +33,7 @@ const TOKEN_AGE_MS = 5_000
  * `status.lastWebhook` of the RolloutSource, which the leader sees on its watch. No more may be written for that than status.
  */
 export function gitHooks(options: GitHooksOptions): StreamingEndpoint {
-  const { client, source, secrets, isLeader, poke, runtime, log } = options
+  const { client, source, secrets, isLeader, poke, metrics, runtime, log } = options
   const telling = new Map<string, { again: boolean }>()
 
   function hooked(key: string) {
@@ -67,6 +69,7 @@ export function gitHooks(options: GitHooksOptions): StreamingEndpoint {
   return gitHookEndpoint({
     runtime,
     log,
+    onResult: (result) => metrics.webhook(result),
     sourceOf(key) {
       const spec = hooked(key)
       return spec && { url: spec.url, branch: spec.branch, pullRequests: spec.write.mode === 'PullRequest' }

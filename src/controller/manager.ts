@@ -282,6 +282,7 @@ export async function startController(config: ControllerConfig, parts: Controlle
         secrets,
         isLeader: () => context.isLeader(),
         poke: (key, hook) => sources.poke(key, hook),
+        metrics,
         runtime,
         log,
       }),

@@ -17,6 +17,8 @@ export interface GitHookConfig {
   sourceOf(key: string): HookedSource | undefined
   /** The token of such a source. `newer`: the known one has just failed. Undefined when it cannot be read. */
   tokenOf(key: string, newer: boolean): Promise<string | undefined>
+  /** Told of each, for the metrics. */
+  onResult?: (result: 'taken' | 'ignored' | 'refused') => void
   /** There is news for this source. */
   arrived(key: string, sender: string): void
   runtime: Pick<Runtime, 'now' | 'monotonic'>
@@ -44,7 +46,7 @@ const refusal: EndpointAnswer = {
  * at once more.
  */
 export function gitHookEndpoint(config: GitHookConfig): StreamingEndpoint {
-  const { sourceOf, tokenOf, arrived, runtime, log } = config
+  const { sourceOf, tokenOf, arrived, runtime, log, onResult } = config
   const refused = createRefusals(config)
   return {
     path: '/hooks/git/:namespace/:name',
@@ -64,6 +66,7 @@ export function gitHookEndpoint(config: GitHookConfig): StreamingEndpoint {
       }
       const sender = check.sender()
       if (!source || sender === undefined) {
+        onResult?.('refused')
         const why = !source ? 'unknown source' : token === undefined ? 'no token' : 'wrong signature'
         refused({ source: key.slice(0, 320), why, bytes: size })
         // A token that was changed is read anew, so that the forge's next delivery is let in.
@@ -76,6 +79,7 @@ export function gitHookEndpoint(config: GitHookConfig): StreamingEndpoint {
         { source: key, sender, news: news.kind, branches: news.branches?.slice(0, 10), ignored: unheard },
         'webhook',
       )
+      onResult?.(news.kind === 'ping' || unheard !== undefined ? 'ignored' : 'taken')
       if (news.kind === 'ping') return { status: 200, json: { message: `pong: ${key} reads ${source.branch}` } }
       if (unheard !== undefined) return { status: 202, json: { message: `ignored: ${unheard}` } }
       arrived(key, sender)

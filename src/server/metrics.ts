@@ -41,6 +41,10 @@ export interface Metrics {
   leader(isLeader: boolean): void
   /** Decisions that arrived, and what became of them. */
   approvalDecision(channel: 'slack' | 'kubernetes' | 'git' | 'webhook', result: string): void
+  /** Webhooks of forges, and what became of them. */
+  webhook(result: 'taken' | 'ignored' | 'refused'): void
+  /** Whether Slack can tell this process of clicks, where it has a socket for that. */
+  slackSocket(connected: boolean): void
   /** Messages to people that were given up. */
   notificationLost(adapter: 'slack' | 'webhook' | 'approval'): void
   /** The exposition, and the content type it has. */
@@ -101,8 +105,10 @@ export function createMetrics(options: { process?: boolean } = {}): Metrics {
     'result',
   ])
   const lost = counter('sluice_notifications_lost_total', 'Messages to people that were given up.', ['adapter'])
+  const webhooks = counter('sluice_webhooks_total', 'Webhooks of forges by what became of them.', ['result'])
   const reasonLabel = boundedLabel(40)
   const decisionLabel = boundedLabel(20)
+  let socket: Gauge<never> | undefined
 
   function countPhase(phase: Phase, change: 1 | -1): void {
     rollouts.inc({ phase }, change)
@@ -144,7 +150,13 @@ export function createMetrics(options: { process?: boolean } = {}): Metrics {
     prometheusQuery: (result) => queries.inc({ result }),
     breachToWeight: (ms) => retreat.observe(ms / 1000),
     leader: (isLeader) => leading.set(isLeader ? 1 : 0),
+    slackSocket: (connected) => {
+      // Where there is no socket, none is missing.
+      socket ??= gauge('sluice_slack_socket_connected', '1 while Slack can tell this process of clicks.', [])
+      socket.set(connected ? 1 : 0)
+    },
     approvalDecision: (channel, result) => decisions.inc({ channel, result: decisionLabel(result) }),
+    webhook: (result) => webhooks.inc({ result }),
     notificationLost: (adapter) => lost.inc({ adapter }),
     render: async () => ({ contentType: registry.contentType, body: await registry.metrics() }),
   }

@@ -1,5 +1,8 @@
+import { execFile } from 'node:child_process'
 import { createHmac } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import http from 'node:http'
+import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { systemRuntime } from '../../src/runtime.ts'
 import { gitHookEndpoint } from '../../src/server/hooks-git.ts'
@@ -113,6 +116,13 @@ describe('a signed webhook', () => {
     expect(await deliver({ body })).toEqual([202, { message: 'looking at main' }])
     expect((await deliver({ body, token: 'wrong' }))[0]).toBe(401)
     expect(arrived).toHaveLength(1)
+  })
+
+  test('is sent as the documentation says', async () => {
+    const script = /^body='[\s\S]*?shop-config"$/m.exec(readFileSync('docs/webhooks.md', 'utf8'))?.[0] ?? ''
+    const env = { ...process.env, TOKEN: 'hunter2', URL: server.url }
+    const { stdout } = await promisify(execFile)('sh', ['-c', script], { env })
+    expect(JSON.parse(stdout)).toEqual({ message: 'looking at main' })
   })
 
   test('that is replayed has the branch looked at once more, and no more', async () => {
