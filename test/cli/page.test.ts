@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import type { ApprovalSpec, Decision } from '../../src/api/approval.ts'
 import { phases, type RolloutStatus } from '../../src/api/status.ts'
 import { readApproval } from '../../src/approval/object.ts'
 import { page } from '../../src/cli/page/page.ts'
@@ -10,8 +11,11 @@ import { ago, approval, now, rollout, statuses } from './fixtures.ts'
 
 const plain = palette(false)
 
-function draw(status: RolloutStatus | undefined, options: { width?: number; questions?: boolean } = {}): string[] {
-  const object = approval({ expiresAt: ago(-3600) })
+function draw(
+  status: RolloutStatus | undefined,
+  options: { width?: number; questions?: boolean; asked?: Partial<ApprovalSpec> } = {},
+): string[] {
+  const object = approval({ expiresAt: ago(-3600), ...options.asked })
   const asked = readApproval({ ...object, metadata: { ...object.metadata, uid: 'uid-1', resourceVersion: '1' } })
   return page({
     rollout: readRollout(rollout('checkout', status)),
@@ -85,6 +89,59 @@ test('shows the open question and the very command that answers it', () => {
   expect(text).toContain('0 of 2 said yes; open for 60m, then it is rejected')
   // Over two lines, as a shell reads them.
   expect(text).toMatch(/sluice approve shop\/checkout --kubeconfig \\\n +\/home\/somebody/)
+})
+
+describe('the open question', () => {
+  const said = (over: Partial<Decision>): Decision => ({
+    verdict: 'Approve',
+    by: 'user:dana@example.com',
+    via: 'kubernetes',
+    digest: 'd1',
+    at: ago(60),
+    ...over,
+  })
+  const change = {
+    from: { revision: 'v1-a', image: 'registry.example.com/shop/checkout:1.9.3' },
+    to: { revision: 'v2-b', image: 'registry.example.com/shop/checkout:2.0.0' },
+    author: 'Sam <sam@example.com>',
+    compareUrl: `https://git.example.com/shop/config/compare/${'a'.repeat(40)}...${'b'.repeat(40)}`,
+    commits: Array.from({ length: 7 }, (_, i) => ({ sha: `${i}`.repeat(40), subject: `commit ${i}`, author: 'Sam' })),
+    commitCount: 12,
+  }
+  const ask = (asked: Partial<ApprovalSpec>, width = 100) =>
+    draw(statuses.AwaitingApproval, { questions: true, width, asked }).join('\n').replace(/\s+/g, ' ')
+
+  test('shows what would change, in lines that fit', () => {
+    expect(ask({ change })).toContain(
+      'image registry.example.com/shop/checkout:1.9.3 → registry.example.com/shop/checkout:2.0.0 brought by Sam',
+    )
+    expect(ask({ change })).toContain('44444444 commit 4 (Sam) and 7 more commits')
+    for (const width of [40, 60, 80]) {
+      const lines = draw(statuses.AwaitingApproval, { questions: true, width, asked: { change } })
+      for (const line of lines) expect(displayWidth(line), line).toBeLessThanOrEqual(width)
+    }
+  })
+
+  test('shows who has to be among the approvers, and who is missing still', () => {
+    const text = ask({ requiredFrom: ['group:release'], required: 1, decisions: [said({})] })
+    expect(text).toContain('among them: group:release')
+    expect(text).toContain('still missing: group:release has to be among them')
+  })
+
+  test('shows from when an approved move may be made', () => {
+    const text = ask({ required: 1, decisions: [said({ notBefore: ago(-5400) })] })
+    expect(text).toContain(
+      `1 of 1 said yes (user:dana@example.com) approved for later: not before ${ago(-5400)}, in 90m`,
+    )
+  })
+
+  test('shows that it was overridden, by whom and why', () => {
+    const text = ask({
+      required: 2,
+      decisions: [said({ by: 'user:emma', override: true, reason: 'the site is down' })],
+    })
+    expect(text).toContain('overridden by user:emma: the site is down')
+  })
 })
 
 test('shows what is not in Git yet, and why', () => {
