@@ -72,7 +72,7 @@ export function sliViews(
         ? { step: { events: sli.stepEvents, needed: spec.analysis.minRequests } }
         : {}),
       ...(threshold !== undefined && sli.evidence !== undefined
-        ? { threshold, evidence: evidenceView(sli.evidence, threshold, sli.verdict) }
+        ? { threshold, evidence: evidenceView(sli.evidence, threshold, sli.verdict, sli.bad) }
         : {}),
       ...(objective === undefined ? {} : { allowedBad: 100 - objective }),
       points,
@@ -92,9 +92,11 @@ function isRatio(sli: Sli): boolean {
 /**
  * Evidence E (an e-process; see src/analysis/evidence.ts) in words. Were the objective
  * met, E would ever reach x with probability at most 1/x (Ville's inequality), however often one looks: 1 − 1/E is the confidence.
- * @param log10 log10 of E; `threshold` log10 of the E that is a breach
+ * @param log10 log10 of E
+ * @param threshold log10 of the E that is a breach
+ * @param bad bad events so far
  */
-export function evidenceView(log10: number, threshold: number, verdict: SliStatus['verdict']): Evidence {
+export function evidenceView(log10: number, threshold: number, verdict: SliStatus['verdict'], bad = 0): Evidence {
   const needed = confidenceText(threshold)
   const share = Math.max(0, Math.min(1, log10 / threshold))
   if (verdict !== 'Breach' && log10 <= Math.log10(1.05)) {
@@ -102,7 +104,7 @@ export function evidenceView(log10: number, threshold: number, verdict: SliStatu
       share,
       confidence: '0 %',
       needed,
-      words: 'Nothing speaks against the canary.',
+      words: bad > 0 ? 'What is bad is no more than chance may bring.' : 'Nothing speaks against the canary.',
       meaning: `Traffic goes back once the judge is ${needed} sure that the objective is broken.`,
     }
   }

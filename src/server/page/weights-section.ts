@@ -74,25 +74,16 @@ function apart<T extends { at: number; number: number; tone: string; kind: Happe
 ): T[] {
   const nearest = Math.max(10_000, lastAt - startedAt) / 18
   const shown: T[] = []
-  for (const each of told.toSorted((a, b) => worth(b.kind) - worth(a.kind))) {
+  // The beginning is where the drawing begins.
+  const moments = told.filter(({ kind }) => kind !== 'Start')
+  for (const each of moments.toSorted((a, b) => worth(b.kind) - worth(a.kind))) {
     if (shown.every(({ at }) => Math.abs(at - each.at) >= nearest)) shown.push(each)
   }
   return shown
 }
 
 function worth(kind: Happening['kind']): number {
-  return [
-    'Closed',
-    'Asked',
-    'Start',
-    'Resumed',
-    'Request',
-    'Answered',
-    'Weight',
-    'Paused',
-    'Outcome',
-    'Breach',
-  ].indexOf(kind)
+  return ['Closed', 'Asked', 'Resumed', 'Request', 'Answered', 'Weight', 'Paused', 'Outcome', 'Breach'].indexOf(kind)
 }
 
 function words({ weights: all }: Course): string {

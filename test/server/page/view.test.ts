@@ -136,6 +136,10 @@ describe('the confidence of the judge', () => {
     expect(evidenceView(-3, threshold, 'Pass')).toMatchObject({ share: 0, words: 'Nothing speaks against the canary.' })
   })
 
+  test('is nothing when a few bad requests are no more than chance', () => {
+    expect(evidenceView(-1, threshold, 'Undecided', 2).words).toBe('What is bad is no more than chance may bring.')
+  })
+
   test('is full at a breach, and only then called one', () => {
     expect(evidenceView(9, threshold, 'Breach')).toMatchObject({ share: 1, words: expect.stringMatching(/^Breach: /) })
     expect(evidenceView(9, threshold, 'Undecided').words).toContain('too few bad requests')
