@@ -21,6 +21,8 @@ export interface Branch {
   readonly history: History
   /** Why the last look failed; undefined when it did not. */
   readonly problem: Problem | undefined
+  /** The commit that was the tip before somebody rewrote the branch; undefined when it has gone on normally since. */
+  readonly rewritten: string | undefined
   /** Asks the remote. Calls at the same time with the same credentials share one answer. */
   refresh(credentials: Credentials | undefined): Promise<RefreshResult>
   /** Our own push made this the tip. */
@@ -93,6 +95,7 @@ export function createBranch(repository: Repository, name: string): Branch {
   let tip: string | undefined
   let history = indexHistory([], false)
   let problem: Problem | undefined
+  let lost: string | undefined
 
   async function load(commit: string): Promise<void> {
     const commits = await repository.log([`--max-count=${historyLength}`, '--topo-order', commit])
@@ -126,6 +129,7 @@ export function createBranch(repository: Repository, name: string): Branch {
           await load(fetched.tip)
         }
         problem = undefined
+        if (moved) lost = rewritten ? before : undefined
         return { ok: true, tip: fetched.tip, moved, ...(rewritten ? { rewritten: before } : {}) }
       } catch (error) {
         if (error instanceof SluiceError) {
@@ -180,6 +184,9 @@ export function createBranch(repository: Repository, name: string): Branch {
     },
     get history() {
       return history
+    },
+    get rewritten() {
+      return lost
     },
     get problem() {
       return problem

@@ -7,7 +7,7 @@ export type SourceOutcome =
   | { kind: 'suspended' }
   | { kind: 'problem'; problem: Problem; transient: boolean }
   /** The branch was read; `result` is missing when nothing had to be applied. `problem`: something the spec wants is not done. */
-  | { kind: 'synced'; tip: string; branch: string; result?: SyncResult; problem?: Problem }
+  | { kind: 'synced'; tip: string; branch: string; rewritten?: string; result?: SyncResult; problem?: Problem }
 
 export interface StatusQuestion {
   before: RolloutSourceStatus
@@ -87,7 +87,9 @@ function verdictOf(before: RolloutSourceStatus, outcome: SourceOutcome): Verdict
     return verdict('False', reason, `Read ${where}, but ${at}: ${first.message}${rest}`, 'trying')
   }
   if (outcome.problem) return verdict('False', outcome.problem.reason, said(outcome.problem), 'stalled')
-  return verdict('True', 'Synced', `In step with ${where}`, 'idle')
+  const lost = outcome.rewritten?.slice(0, 8)
+  const rewritten = lost ? `; somebody has rewritten the branch, and ${lost} is no longer in it` : ''
+  return verdict('True', 'Synced', `In step with ${where}${rewritten}`, 'idle')
 }
 
 /** As with Flux, whether it was well stays as it was found last: whoever waits for it is not to wait for the end of the suspension. */

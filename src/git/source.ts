@@ -139,7 +139,8 @@ export function runSource(options: SourceOptions, first: KubeObject): SourceLoop
     if (!fetched.ok) return { kind: 'problem', problem: fetched.problem, transient: fetched.transient }
     const { tip } = fetched
     onLook?.(source)
-    const synced = { kind: 'synced', tip, branch: source.branch, problem: read.obstacle } as const
+    const { rewritten } = branch
+    const synced = { kind: 'synced', tip, branch: source.branch, rewritten, problem: read.obstacle } as const
     const quiet = done?.tip === tip && done.generation === generation && !done.retry && done.looks < driftIntervals
     if (quiet || !mayWrite()) {
       if (done) done.looks += 1
