@@ -4,6 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { textAt } from '../../src/kube/field.ts'
 import { type ApiServer, startApiServer } from '../../src/sandbox/apiserver/index.ts'
 import { type RawClient, rawClient } from '../conformance/apiserver.client.ts'
 import { installShipped } from '../conformance/shipped.conformance.ts'
@@ -105,4 +106,40 @@ describe.skipIf(!hasKubectl)('with the real kubectl', () => {
     expect((await run('refused', 'd1', override)).out).toContain('user:dana@example.com may not override')
     expect(await decisions('refused')).toEqual([])
   })
+})
+
+describe.skipIf(!hasKubectl)('an administrator, with the real kubectl', () => {
+  test('the lines of the page that bind roles and make a key are taken', async () => {
+    const server = await startApiServer()
+    const dir = await mkdtemp(join(tmpdir(), 'sluice-kubectl-'))
+    try {
+      await installShipped(rawClient(server.url, server.token()))
+      await writeFile(join(dir, 'kubeconfig'), server.kubeconfig())
+      const blocks = [...page.matchAll(/^```sh\n(kubectl create [\s\S]*?)```/gm)].map(([, block = '']) => block)
+      expect(blocks).toHaveLength(2)
+      const env = { PATH: process.env.PATH ?? '', HOME: dir, KUBECONFIG: join(dir, 'kubeconfig') }
+      const child = spawn('bash', ['-eu', '-o', 'pipefail', '-c', blocks.join('\n')], { env })
+      let out = ''
+      for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (out += chunk))
+      expect([await new Promise((resolve) => child.once('close', resolve)), out]).toEqual([0, expect.any(String)])
+      const { storage } = server
+      const roles = storage
+        .list({ group: 'rbac.authorization.k8s.io', plural: 'clusterroles' })
+        .map((r) => r.metadata.name)
+      const bound = storage.list({ group: 'rbac.authorization.k8s.io', plural: 'rolebindings' }, { namespace: 'shop' })
+      const names = bound.flatMap((b) =>
+        textAt(b, 'roleRef', 'kind') === 'ClusterRole' ? [textAt(b, 'roleRef', 'name')] : [],
+      )
+      expect(names.filter((name) => /approver|override/.test(name ?? '')).sort()).toEqual([
+        'sluice-approver',
+        'sluice-override',
+      ])
+      expect(names.filter((name) => !roles.includes(name ?? ''))).toEqual([])
+      const secret = storage.get({ group: '', plural: 'secrets' }, { namespace: 'shop', name: 'change-board' })
+      expect(secret?.metadata.labels).toEqual({ 'sluice.dev/webhook': 'approver' })
+    } finally {
+      await server.stop()
+      await rm(dir, { recursive: true, force: true })
+    }
+  }, 60_000)
 })

@@ -46,12 +46,17 @@ beforeAll(async () => {
 })
 afterAll(() => world.stop())
 beforeEach(() => {
+  world.put(rollout('checkout', statuses.AwaitingApproval))
+  ask()
+})
+
+/** The question, as if nobody had answered it yet. */
+function ask(): void {
   const { storage } = world.server
   storage.remove(approvalsRef, { namespace: 'shop', name: 'checkout-d1' })
-  world.put(rollout('checkout', statuses.AwaitingApproval))
   const expiresAt = new Date(Date.now() + 3_600_000).toISOString()
   storage.create(approvalsRef, approval({ expiresAt, allowed: ['group:release', 'user:lee'] }, 'checkout-d1'))
-})
+}
 
 function decisions(): Decision[] {
   const object = world.server.storage.get(approvalsRef, { namespace: 'shop', name: 'checkout-d1' })
@@ -95,6 +100,22 @@ test('an operator pauses in their own name, and cannot do it in another’s', as
   const said = await world.sluice(['pause', 'shop/checkout', '--no-wait'], { user: 'lee' })
   expect(said).toMatchObject({ code: 0, err: '' })
   expect(world.get('checkout').metadata.annotations).toMatchObject({ 'sluice.dev/requested-by': 'user:lee' })
+})
+
+test('the lines of docs/approvals.md do what they say', async () => {
+  const page = await readFile(new URL('../../docs/approvals.md', import.meta.url), 'utf8')
+  const lines = [...page.matchAll(/^sluice .*$/gm)].map(([line]) => line.replace('2030-', '2099-'))
+  expect(lines.length).toBeGreaterThan(5)
+  for (const line of lines) {
+    ask()
+    const words = [...line.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, bare]) => quoted ?? bare ?? '')
+    const user = line.includes('--emergency') ? 'dana@example.com' : 'kim'
+    expect([line, await world.sluice(words.slice(1), { user })]).toEqual([
+      line,
+      expect.objectContaining({ code: 0, err: '' }),
+    ])
+    expect([line, decisions().length]).toEqual([line, line.startsWith('sluice describe') ? 0 : 1])
+  }
 })
 
 test('a decision that only the API server refuses is refused with its sentence alone', async () => {
