@@ -35,6 +35,9 @@ class Over extends Error {}
 /** A question is shown as long as it is open, whatever takes its time; it ends by itself. */
 const GIVE_UP_MS = 365 * 86_400_000
 
+/** Questions that may wait; each is in memory anyway. */
+const CAPACITY = 20_000
+
 /** Longer than its parts: an attempt that is given up while it goes on could post twice. */
 const ATTEMPT_MS = 30_000
 
@@ -65,6 +68,7 @@ export function createSlackChannel(config: SlackChannelConfig): ApprovalChannel 
     runtime,
     log,
     name: 'slack approvals',
+    capacity: CAPACITY,
     giveUpAfterMs: GIVE_UP_MS,
     attemptMs: ATTEMPT_MS,
   })
@@ -138,6 +142,14 @@ export function createSlackChannel(config: SlackChannelConfig): ApprovalChannel 
     }
   }
 
+  /** Whether there is surely nothing to do. After a restart all of them come by, and what waits in a queue is in the way of what is new. */
+  function isSaid(approval: Approval): boolean {
+    const { slack } = approval.status
+    if (shown.has(approval.uid)) return false
+    if (slack === undefined) return !isOpen(approval, runtime.now())
+    return slack.shown !== undefined && slack.shown === hashOf(renderQuestion(approval, runtime.now()))
+  }
+
   async function deliver(approval: Approval): Promise<void> {
     const { uid } = approval
     const hash = hashOf(renderQuestion(approval, runtime.now()))
@@ -171,7 +183,7 @@ export function createSlackChannel(config: SlackChannelConfig): ApprovalChannel 
   return {
     show(object) {
       const approval = readApproval(object)
-      if (approval === undefined) return
+      if (approval === undefined || isSaid(approval)) return
       delivery.submit({ key: approval.uid, deliver: () => deliver(approval) })
     },
     stop: (graceMs) => delivery.stop(graceMs),

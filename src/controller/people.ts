@@ -86,7 +86,14 @@ export function createChannels(config: ControllerConfig, parts: ChannelsParts): 
     signingSecrets.length > 0 ? slackEndpoint({ secrets: signingSecrets, runtime, log, interactions }) : undefined
   // Every replica listens, so that Slack finds one at any moment; whichever is told, the leader shows and moves.
   const socket = appToken
-    ? startSlackSocket({ appToken, interactions, runtime, log, ...(apiUrl ? { apiUrl } : {}) })
+    ? startSlackSocket({
+        appToken,
+        interactions,
+        runtime,
+        log,
+        onConnected: (connected) => metrics.slackSocket(connected),
+        ...(apiUrl ? { apiUrl } : {}),
+      })
     : undefined
   return {
     questions,

@@ -104,11 +104,11 @@ export function createMetrics(options: { process?: boolean } = {}): Metrics {
     'channel',
     'result',
   ])
+  const socket = gauge('sluice_slack_socket', 'Whether Slack can tell this process of clicks.', ['state'])
   const lost = counter('sluice_notifications_lost_total', 'Messages to people that were given up.', ['adapter'])
   const webhooks = counter('sluice_webhooks_total', 'Webhooks of forges by what became of them.', ['result'])
   const reasonLabel = boundedLabel(40)
   const decisionLabel = boundedLabel(20)
-  let socket: Gauge<never> | undefined
 
   function countPhase(phase: Phase, change: 1 | -1): void {
     rollouts.inc({ phase }, change)
@@ -150,11 +150,8 @@ export function createMetrics(options: { process?: boolean } = {}): Metrics {
     prometheusQuery: (result) => queries.inc({ result }),
     breachToWeight: (ms) => retreat.observe(ms / 1000),
     leader: (isLeader) => leading.set(isLeader ? 1 : 0),
-    slackSocket: (connected) => {
-      // Where there is no socket, none is missing.
-      socket ??= gauge('sluice_slack_socket_connected', '1 while Slack can tell this process of clicks.', [])
-      socket.set(connected ? 1 : 0)
-    },
+    // Nothing is said where there is no socket: none is missing there.
+    slackSocket: (connected) => socket.set({ state: 'connected' }, connected ? 1 : 0),
     approvalDecision: (channel, result) => decisions.inc({ channel, result: decisionLabel(result) }),
     webhook: (result) => webhooks.inc({ result }),
     notificationLost: (adapter) => lost.inc({ adapter }),
