@@ -101,8 +101,9 @@ export function verifyStory({ chapters, writers = [], shallow = false, rollout }
     for (const change of chapter.states) {
       const reading = readings.get(change.rollout) ?? { seen: new Set() }
       readings.set(change.rollout, reading)
+      const question = isQuestion(change, reading.state)
       reading.state = change
-      if (told.has(change.rollout)) continue
+      if (told.has(change.rollout) || question) continue
       // That people may delete it, to have everything forgotten, is written in its first line.
       if (change.is === 'deleted') readings.set(change.rollout, { seen: reading.seen, state: change })
       else say(change.rollout, 'State', `changes ${change.file} without an operation; it is by ${chapter.author}`)
@@ -127,6 +128,12 @@ export function verifyStory({ chapters, writers = [], shallow = false, rollout }
       })
   }
   return breaks
+}
+
+/** A merged pull request that asked for a move adds the question to the file and leaves the rest to the operation before it. */
+function isQuestion(change: StateChange, before: StateChange | undefined): boolean {
+  if (change.is !== 'written' || !change.state.asked) return false
+  return change.state.op === (before?.is === 'written' ? before.state.op : undefined)
 }
 
 type Say = (kind: Break['kind'], message: string) => void

@@ -246,3 +246,21 @@ test('a branch whose beginning is not here is no broken one', () => {
   expect(verifyStory({ chapters: written }).map(({ kind }) => kind)).toContain('Missing')
   expect(verifyStory({ chapters: written, shallow: true }).filter(({ kind }) => kind === 'Missing')).toEqual([])
 })
+
+test('a question that was merged is no operation and no break', () => {
+  const written = chapters(tellAll('checkout', [{ steps: 2, end: 'promote', after: 0, fails: [] }]))
+  const [change] = written[0]!.states
+  if (change?.is !== 'written') throw new Error('there is a state')
+  const asked = { digest: 'd', step: 2, from: 50, to: 100, round: 1 }
+  const merged = (op: string): Chapter => ({
+    commit: 'm',
+    author: 'Dana <dana@example.com>',
+    committer: 'GitHub <noreply@github.com>',
+    operations: [],
+    weights: [],
+    states: [{ ...change, state: { ...change.state, op, asked } }],
+  })
+  const { op = '' } = change.state
+  expect(verifyStory({ chapters: [written[0]!, merged(op), ...written.slice(1)] })).toEqual([])
+  expect(verifyStory({ chapters: [written[0]!, merged('x'), ...written.slice(1)] })).toMatchObject([{ kind: 'State' }])
+})
