@@ -7,6 +7,8 @@ export interface FakeSlack {
   origin: string
   users: Map<string, Record<string, unknown>>
   groups: Map<string, string[]>
+  /** What auth.test says of where the token is at home; the newest counts. */
+  teams: { team_id: string; enterprise_id?: string }[]
   /** Every call, in order. */
   calls: { method: string; authorization?: string; body: Record<string, string> }[]
   /** Messages as they stand now, by ts. */
@@ -38,7 +40,7 @@ export async function startFakeSlack(): Promise<FakeSlack> {
   function answer(method: string, body: Record<string, string>): object {
     switch (method) {
       case 'auth.test':
-        return { ok: true, team_id: 'T1' }
+        return { ok: true, ...(self.teams.at(-1) ?? { team_id: 'T1' }) }
       case 'users.info': {
         const user = users.get(body.user ?? '')
         return user ? { ok: true, user } : { ok: false, error: 'user_not_found' }
@@ -106,6 +108,7 @@ export async function startFakeSlack(): Promise<FakeSlack> {
     origin,
     users,
     groups,
+    teams: [],
     calls,
     messages,
     views,

@@ -1,3 +1,4 @@
+import http from 'node:http'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { type Approvals, createApprovals } from '../../src/approval/approvals.ts'
@@ -595,6 +596,32 @@ describe('refused, logged, and nothing moves', () => {
     }
     await send(await replica(), new URLSearchParams({ payload: JSON.stringify(payload) }).toString())
   })
+})
+
+test('a body of 100 MB is refused while it comes in, whether or not it says so before', async () => {
+  const to = await replica()
+  const url = `${to.server.url}/slack/interactions`
+  const announced = await fetch(url, { method: 'POST', body: Buffer.alloc(2 * 1024 * 1024) })
+  expect(announced.status).toBe(413)
+  const piece = Buffer.alloc(64 * 1024, 'x')
+  let sent = 0
+  const status = await new Promise<number | undefined>((resolve) => {
+    const request = http.request(url, { method: 'POST' }, (response) => {
+      resolve(response.statusCode)
+      request.destroy()
+    })
+    // A server that closes on us while we write has refused too.
+    request.on('error', () => resolve(undefined))
+    const write = () => {
+      if (sent >= 100 * 1024 * 1024 || request.destroyed) return void request.end()
+      sent += piece.length
+      request.write(piece, () => setImmediate(write))
+    }
+    write()
+  })
+  expect([413, undefined]).toContain(status)
+  expect(sent).toBeLessThan(50 * 1024 * 1024)
+  expect((await send(to, clickBody('U1'))).status).toBe(200)
 })
 
 test('buttons of others are none of our business', async () => {
