@@ -8,6 +8,7 @@ import {
   type Tags,
   visit,
 } from 'yaml'
+import { duplicateKey, explosion } from './yaml-limits.ts'
 
 /** One YAML or JSON file, parsed so that every node knows its bytes. */
 export interface YamlFile {
@@ -27,26 +28,48 @@ export function parseYaml(content: Buffer): YamlFile | undefined {
   const text = decode(content)
   if (text === undefined) return undefined
   const lines = new LineCounter()
-  const options = { version: '1.1', logLevel: 'silent', lineCounter: lines, customTags: withoutTimes } as const
+  const lineAt = (offset: number) => lines.linePos(offset).line
+  try {
+    return { text, lineAt, ...read(text, lines, lineAt) }
+  } catch (error) {
+    // The parser goes as deep as the text does.
+    if (!(error instanceof RangeError)) throw error
+    return { text, lineAt, documents: [], error: { line: 1, message: 'is nested too deeply to be read' } }
+  }
+}
+
+function read(
+  text: string,
+  lines: LineCounter,
+  lineAt: (offset: number) => number,
+): Pick<YamlFile, 'documents' | 'error'> {
+  const options = {
+    version: '1.1',
+    logLevel: 'silent',
+    lineCounter: lines,
+    customTags: withoutTimes,
+    uniqueKeys: false,
+  } as const
   const parsed = parseAllDocuments(text, options satisfies ParseOptions & { version: '1.1'; customTags: unknown })
   const documents = 'empty' in parsed ? [] : [...parsed]
-  const lineAt = (offset: number) => lines.linePos(offset).line
   for (const document of documents) {
     const [error] = document.errors
-    if (error)
-      return { text, documents, lineAt, error: { line: lineAt(error.pos[0]), message: firstLine(error.message) } }
+    if (error) return { documents, error: { line: lineAt(error.pos[0]), message: firstLine(error.message) } }
     const template = templateIn(document, text)
     if (template !== undefined) {
       const message = 'is a template ({{ … }}), not a manifest'
-      return { text, documents, lineAt, error: { line: lineAt(template), message } }
+      return { documents, error: { line: lineAt(template), message } }
     }
+    const obstacle = duplicateKey(document) ?? explosion(document)
+    if (obstacle) return { documents, error: { line: lineAt(obstacle.at), message: obstacle.message } }
   }
-  return { text, documents, lineAt }
+  return { documents }
 }
 
-/** The document as plain JSON; nodes shared through anchors are copied apart. Throws where it cannot be, as for alias bombs. */
+/** The document as plain JSON; nodes shared through anchors are copied apart. Throws where an alias has lost its anchor. */
 export function plainJson(document: Document.Parsed): unknown {
-  return JSON.parse(JSON.stringify(document.toJS({ maxAliasCount: 1000 }) ?? null))
+  // Documents whose aliases stand for too much are not read at all.
+  return JSON.parse(JSON.stringify(document.toJS({ maxAliasCount: -1 }) ?? null))
 }
 
 function decode(content: Buffer): string | undefined {

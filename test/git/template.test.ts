@@ -6,6 +6,7 @@ import { eventually, hasty, recorder, resultOf, sourceOf } from './shop.ts'
 import { type Person, personAt, remoteWith, temporaryFolder } from './workbench.ts'
 
 const file = 'prod/deployment.yaml'
+const listPath = 'prod/.sluice/known-bad.json'
 const statePath = 'prod/.sluice/shop/checkout.yaml'
 const rollout = deploymentRollout()
 const [v1, v2] = [contentOf(deployment('app:1')), contentOf(deployment('app:2'))]
@@ -45,7 +46,7 @@ describe('a rollback in Deployment mode', () => {
     expect(person.read(file)).toBe(good.replace('replicas: 2', 'replicas: 9'))
     expect(person.read('prod/vs.yaml')).toBe(route(100, 0))
     expect(person.subjects().slice(-2)).toEqual(['More pods', 'checkout: roll back'])
-    expect(changedFiles(person)).toEqual([statePath, file, 'prod/vs.yaml'])
+    expect(changedFiles(person)).toEqual([listPath, statePath, file, 'prod/vs.yaml'])
   })
 
   test('happens once, however often it is asked for, by whomever', async () => {
@@ -246,7 +247,7 @@ describe('the good template', () => {
     git.submit(source, rollout, entry, memory(v1, [v2]))
     expect((await done(git, source, entry))?.note).toContain(note)
     expect(person.read('prod/vs.yaml')).toBe(route(100, 0))
-    expect(changedFiles(person)).toEqual([statePath, 'prod/vs.yaml'])
+    expect(changedFiles(person)).toEqual([listPath, statePath, 'prod/vs.yaml'])
   })
 })
 

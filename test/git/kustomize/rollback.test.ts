@@ -52,7 +52,7 @@ async function rolledBack(
 describe('a rollback of a Deployment that a kustomization makes', () => {
   test.each([
     ['a tag', 'newTag: "1.0"', 'app:1.0', 'newTag: "2.0" # now', 'app:2.0', 'newTag: "1.0" # now'],
-    ['a digest', 'digest: sha256:aa', 'app@sha256:aa', 'digest: sha256:bb', 'app@sha256:bb', 'digest: "sha256:aa"'],
+    ['a digest', 'digest: sha256:aa', 'app@sha256:aa', 'digest: sha256:bb', 'app@sha256:bb', 'digest: sha256:aa'],
     ['a name', "newName: 'r:5000/app'", 'r:5000/app:1', "newName: 'x/app'", 'x/app:1', "newName: 'r:5000/app'"],
     ['a tag that became a digest', 'newTag: v1', 'app:v1', 'digest: sha256:bb', 'app@sha256:bb', 'newTag: "v1"'],
   ])('puts back %s in images, with the weights and the state, in one commit', async (_name, ...entry) => {
