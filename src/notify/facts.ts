@@ -27,6 +27,8 @@ export interface Facts {
     required?: number
     from?: string[]
     expiresAt?: string
+    /** Where a key holder may decide, on the controller's address; only where the question lets one. */
+    respondTo?: string
   }
   git?: { commit: string }
 }
@@ -67,7 +69,7 @@ function factsOf(rollout: KubeObject, topic: Notify['topic'], { status, effects 
   const revision = ended?.revision ?? canary?.revision
   const of = Number(status.stepSummary?.split('/')[1]) || undefined
   const before = fieldAt(rollout, 'status', 'step', 'weight')
-  const approval = approvalOf(topic, status, effects)
+  const approval = approvalOf(rollout, topic, status, effects)
   return {
     ...(phase ? { phase } : {}),
     ...(reason ? { reason } : {}),
@@ -83,6 +85,7 @@ function factsOf(rollout: KubeObject, topic: Notify['topic'], { status, effects 
 
 /** The question that is being asked, or the one that was answered by an emergency. */
 function approvalOf(
+  rollout: KubeObject,
   topic: Notify['topic'],
   { approval }: RolloutStatus,
   effects: readonly Effect[],
@@ -90,7 +93,11 @@ function approvalOf(
   const asked = effects.find((effect) => effect.kind === 'askApproval')?.approval
   if (asked) {
     const { name, digest, step, required, allowed } = asked
-    return { name, digest, step, required, from: allowed, expiresAt: new Date(asked.expiresAt).toISOString() }
+    const respondTo = `/hooks/approvals/${rollout.metadata.namespace}/${name}`
+    return {
+      ...{ name, digest, step, required, from: allowed, expiresAt: new Date(asked.expiresAt).toISOString() },
+      ...(allowed.some((who) => who.startsWith('webhook:')) ? { respondTo } : {}),
+    }
   }
   if (!approval || (topic !== 'approval' && topic !== 'override')) return undefined
   return { name: approval.name, digest: approval.digest, step: approval.step }

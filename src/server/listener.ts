@@ -18,6 +18,8 @@ export interface ListenerConfig {
   runtime: Pick<Runtime, 'sleep'>
   /** Milliseconds that open requests get at the end. */
   graceMs: number
+  /** Milliseconds in which a whole request has to arrive. Default 15 s. */
+  arrivalMs?: number
   /** Called once, when the end begins. */
   onStop?: () => void
 }
@@ -29,10 +31,10 @@ export interface ListenerConfig {
 export async function serveOn(app: Hono, config: ListenerConfig): Promise<RunningServer> {
   const { host, port } = parseListen(config.listen)
   let stopping: Promise<void> | undefined
-  const server = await open(app, host, port, config.listen)
-  // Headers within 5 s, the whole request within 15 s.
-  server.headersTimeout = 5_000
-  server.requestTimeout = 15_000
+  const { arrivalMs = 15_000 } = config
+  const server = await open(app, host, port, config.listen, arrivalMs)
+  server.headersTimeout = Math.min(5_000, arrivalMs)
+  server.requestTimeout = arrivalMs
   server.keepAliveTimeout = 65_000
   const address = server.address()
   const realPort = typeof address === 'object' && address !== null ? address.port : port
@@ -47,13 +49,13 @@ export async function serveOn(app: Hono, config: ListenerConfig): Promise<Runnin
   }
 }
 
-function open(app: Hono, hostname: string, port: number, listen: string): Promise<Server> {
+function open(app: Hono, hostname: string, port: number, listen: string, arrivalMs: number): Promise<Server> {
   return new Promise((resolve, reject) => {
     const server = serve({
       fetch: app.fetch,
       port,
       // How often the limits on slow senders are looked at.
-      serverOptions: { connectionsCheckingInterval: 2_000 },
+      serverOptions: { connectionsCheckingInterval: Math.min(2_000, arrivalMs) },
       ...(hostname === '' ? {} : { hostname }),
     })
     if (!(server instanceof Server)) throw new Error('expected a plain HTTP/1.1 server')

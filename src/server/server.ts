@@ -28,6 +28,8 @@ export interface ServerConfig {
   requestTimeoutMs?: number
   /** Milliseconds that open requests get at the end. Default 5 s. */
   graceMs?: number
+  /** Milliseconds in which a whole request has to arrive. Default 15 s. */
+  arrivalMs?: number
 }
 
 export type { RunningServer }
@@ -43,6 +45,7 @@ export async function createServer(config: ServerConfig): Promise<RunningServer>
     listen: config.listen,
     runtime: config.runtime,
     graceMs: config.graceMs ?? 5_000,
+    ...(config.arrivalMs === undefined ? {} : { arrivalMs: config.arrivalMs }),
     onStop: () => {
       stopping = true
     },

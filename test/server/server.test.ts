@@ -142,6 +142,21 @@ describe('endpoints', () => {
     expect(read).toBeLessThanOrEqual(5_000_000)
   })
 
+  test('do not wait for senders that never come to an end, and have room for others afterwards', async () => {
+    await server.stop()
+    await begin({ arrivalMs: 200 })
+    const { hostname, port } = new URL(server.url)
+    const slow = Array.from({ length: 64 }, () => {
+      const socket = net.connect(Number(port), hostname)
+      const closed = new Promise((resolve) => socket.on('close', resolve).on('error', () => undefined))
+      socket.resume()
+      socket.write('POST /hooks/streaming HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\nx')
+      return closed
+    })
+    await Promise.all(slow)
+    expect((await post('/hooks/streaming', 'x')).status).toBe(202)
+  })
+
   test('let in only so many at once, and say so to the next', async () => {
     const open = Array.from({ length: 64 }, () => post('/hooks/slow', ''))
     await reached()
