@@ -119,11 +119,12 @@ export async function resultOf(
   rollout: RolloutRef,
   op: string,
   accept: (result: CommitResult) => boolean = (result) => result.state !== 'Waiting',
+  ms?: number,
 ): Promise<CommitResult> {
   return eventually(() => {
     const result = git.observe(source, rollout).results[op]
     return result && accept(result) ? result : undefined
-  })
+  }, ms)
 }
 
 export async function eventually<T>(look: () => T | undefined, ms = 15_000): Promise<T> {
