@@ -66,6 +66,10 @@ export async function prepare(
   if (stored && stored.state.cluster !== identity.cluster && !identity.takeOver) {
     return refused(otherCluster(stateFile, stored.state.cluster, identity.cluster))
   }
+  // Said once: that Git has it may be known here a moment before the file that was written is.
+  if (stored && entry.kind === 'adopt' && stored.state.cluster === identity.cluster) {
+    return settled({ state: 'Done', at: now })
+  }
 
   const changes = new Map<string, Buffer>()
   const notes: string[] = []

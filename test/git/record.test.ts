@@ -490,3 +490,20 @@ test('tells when there is news, forgets what is recorded, and says nothing about
   await git.refresh(source)
   expect(told).toEqual([])
 })
+
+test('that another cluster was taken over is said once', async () => {
+  const { remote, person } = await remoteWith(shopFiles())
+  const source = sourceOf(remote.url)
+  const lost = recorder({ cluster: 'lost' })
+  const step = moveTo(10)
+  lost.submit(source, rolloutRef(), step, stateAt(10))
+  await resultOf(lost, source, rolloutRef(), step.op)
+  const git = recorder({ takeOver: true })
+  for (const attempt of [1, 2]) {
+    const adopt = moveTo(10, { kind: 'adopt', weights: undefined, subject: 'taken over' })
+    git.submit(source, rolloutRef(), adopt, { ...stateAt(10), attempt })
+    expect(await resultOf(git, source, rolloutRef(), adopt.op)).toMatchObject({ state: 'Done' })
+  }
+  expect(person.subjects().filter((subject) => subject === 'taken over')).toHaveLength(1)
+  expect(person.read('prod/.sluice/shop/checkout.yaml')).toContain('cluster: prod-eu')
+})

@@ -77,3 +77,15 @@ describe('what somebody did to it', () => {
     expect(read.ok && memoryOf(read.state)).toEqual(memoryOf(state))
   })
 })
+
+test('a file that was cut off anywhere before its marks of bad revisions are whole is no state file', () => {
+  const text = formatStateFile(rollout, state)
+  const [, list = ''] = /^knownBad:\n([\s\S]*)$/m.exec(text) ?? []
+  for (let at = 0; at < text.length - list.length - 'knownBad:\n'.length; at++)
+    expect(parseStateFile('f', Buffer.from(text.slice(0, at))).ok, text.slice(0, at)).toBe(false)
+  for (const line of list.split('\n').slice(0, 3).keys())
+    expect(
+      parseStateFile('f', Buffer.from(text.slice(0, text.indexOf(list)) + list.split('\n').slice(0, line).join('\n')))
+        .ok,
+    ).toBe(false)
+})

@@ -27,7 +27,6 @@ const subsets: Record<string, SceneOptions> = {
     },
   },
   garbage: { rollout: { steps: quick } },
-  half: { rollout: { steps: quick } },
 }
 const long = { steps: [{ weight: 10, hold: '10m' }, { weight: 100 }] }
 
@@ -92,7 +91,7 @@ const lives: Record<string, (s: Scene) => Promise<void>> = {
     await committed(s)
   },
 }
-for (const name of ['garbage', 'half']) lives[name] = lives.well!
+lives.garbage = lives.well!
 
 beforeAll(async () => {
   before = await openStage()
@@ -188,7 +187,6 @@ describe('an empty cluster is rebuilt from the repository', { timeout: 240_000 }
   beforeAll(async () => {
     await before.sandbox.stop()
     await damage(lost.garbage!, () => ': no\n\t- yaml at all {')
-    await damage(lost.half!, (text) => text.slice(0, text.indexOf('knownBad')))
     await refusing.stop()
     controller = await after.controller({ takeOver: true })
     await controller.synced
@@ -229,19 +227,17 @@ describe('an empty cluster is rebuilt from the repository', { timeout: 240_000 }
     expect(await s.git('log', '--format=%s', 'main')).toMatch(/promote v2[\s\S]*50% → 100%[\s\S]*0% → 50%/)
   })
 
-  test.concurrent('a state file that is garbage, or cut off, is named; nothing is guessed and it is not overwritten', async () => {
-    for (const s of [built.garbage!, built.half!]) {
-      await s.until('said', (status) => status.message?.includes(`.sluice/${s.namespace}/my-app.yaml`) === true)
-      expect(s.status().stable).toBeUndefined()
-      const tip = await s.git('rev-parse', 'main')
-      await s.stays('waiting', (status) => status.phase === 'Pending' && !status.stable, 2_000)
-      expect(await s.git('rev-parse', 'main')).toBe(tip)
-      expect(s.weights('v2')).toEqual([100])
-    }
+  test.concurrent('a state file that is garbage is named; nothing is guessed and it is not overwritten', async () => {
+    const s = built.garbage!
+    await s.until('said', (status) => status.message?.includes('.sluice/garbage/my-app.yaml') === true)
+    expect(s.status().stable).toBeUndefined()
+    const tip = await s.git('rev-parse', 'main')
+    await s.stays('waiting', (status) => status.phase === 'Pending' && !status.stable, 2_000)
+    expect(await s.git('rev-parse', 'main')).toBe(tip)
+    expect(s.weights('v2')).toEqual([100])
     // Put right by a person, it is taken at once.
-    const s = built.half!
-    const good = await s.git('show', `main~1:${stateFile('half')}`)
-    await s.developer.commit('put right', () => new Map([['.sluice/half/my-app.yaml', good]]))
+    const good = await s.git('show', `main~1:${stateFile('garbage')}`)
+    await s.developer.commit('put right', () => new Map([['.sluice/garbage/my-app.yaml', good]]))
     await s.until('Healthy', (status) => status.phase === 'Healthy' && status.stable?.name === 'v2')
   })
 
@@ -288,7 +284,7 @@ describe('an empty cluster is rebuilt from the repository', { timeout: 240_000 }
       const said = await sluice(['history', '--repo', remote?.dir ?? '', '--verify', '-o', 'json'])
       const { verified } = JSON.parse(said.out)
       const kinds = verified.breaks.map(({ kind }: { kind: string }) => kind)
-      if (name === 'garbage' || name === 'half') expect(kinds, said.out).toContain('State')
+      if (name === 'garbage') expect(kinds, said.out).toContain('State')
       else expect(verified.breaks, said.out).toEqual([])
     }
   })
