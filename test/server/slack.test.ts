@@ -227,6 +227,21 @@ describe('a click that counts', () => {
     expect(state()).toBe('Rejected')
   })
 
+  test('carries the groups of which somebody is required', async () => {
+    cluster.objects.clear()
+    asked = await approvals.ask(owner, question({ allowed: ['slack-user:U1'], requiredFrom: ['slack-group:S9'] }))
+    const to = await replica()
+    slack.groups.set('S9', ['U7'])
+    await send(to, clickBody('U1'))
+    expect(state()).toBe('Pending')
+    cluster.objects.clear()
+    asked = await approvals.ask(owner, question({ allowed: ['slack-user:U1'], requiredFrom: ['slack-group:S9'] }))
+    slack.groups.set('S9', ['U1'])
+    await send(to, clickBody('U1'))
+    expect(decisions()).toMatchObject([{ by: 'slack-user:U1', groups: ['S9'] }])
+    expect(state()).toBe('Approved')
+  })
+
   test('is let in under each signing secret while they are rotated', async () => {
     expect((await send(await replica(), clickBody('U1'), { secret: 'next' })).status).toBe(200)
     expect(state()).toBe('Approved')
