@@ -1,5 +1,5 @@
 import type { Proposal } from '../git/forge/forge.ts'
-import { quoted, withMarker } from '../git/pull-words.ts'
+import { code, quoted, withMarker } from '../git/pull-words.ts'
 import { type Approval, rule } from './object.ts'
 
 /** The words of a pull request that asks for a move: what would change, on what evidence, who may say yes. */
@@ -23,10 +23,10 @@ export function questionWords(
     ['Approvals needed', String(spec.required)],
     ['Approved so far', rule(approval, at.now).by.map(quoted).join(', ')],
     ['Open until', `${quoted(spec.expiresAt)}; ${open}`],
-    ['Digest', `\`${quoted(spec.digest)}\``],
+    ['Digest', code(spec.digest)],
   ].filter(([, value]) => value !== '')
   const lines = [
-    `May \`${namespace}/${spec.rollout}\` in the cluster ${quoted(at.cluster)} send ${spec.to} % of its traffic to \`${quoted(spec.revision)}\`?`,
+    `May ${code(`${namespace}/${spec.rollout}`)} in the cluster ${quoted(at.cluster)} send ${spec.to} % of its traffic to ${code(spec.revision)}?`,
     '',
     `Merging says yes, and so does an approving review of the newest commit. Closing says no. What others do, and what bots do, opens nothing; nor does a merge after the question has changed.`,
     ...(at.earlier ? ['', at.earlier] : []),
@@ -36,9 +36,7 @@ export function questionWords(
     ...rows.map(([label, value]) => `| ${label} | ${value} |`),
     ...(change?.compareUrl ? ['', `[The difference](${encodeURI(change.compareUrl).replace(/[()]/g, '')})`] : []),
     ...(commits.length > 0 ? ['', '### Commits', ''] : []),
-    ...commits.map(
-      ({ sha, subject, author }) => `- \`${quoted(sha.slice(0, 10))}\` ${quoted(subject)} (${quoted(author)})`,
-    ),
+    ...commits.map(({ sha, subject, author }) => `- ${code(sha.slice(0, 10))} ${quoted(subject)} (${quoted(author)})`),
     ...(more > 0 ? [`- and ${more} more`] : []),
     ...(spec.evidence.length > 0 ? ['', '### Evidence when it was asked', ''] : []),
     ...spec.evidence.map((line) => `- ${quoted(line)}`),
@@ -51,5 +49,5 @@ export function questionWords(
 }
 
 function version({ revision, image }: { revision: string; image?: string | undefined }): string {
-  return `\`${quoted(revision)}\`${image ? ` (${quoted(image)})` : ''}`
+  return `${code(revision)}${image ? ` (${quoted(image)})` : ''}`
 }

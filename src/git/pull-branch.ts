@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { SluiceError } from '../errors.ts'
 import type { Branch } from './branch.ts'
 import type { Commit } from './commit.ts'
@@ -15,8 +16,10 @@ interface Named {
 
 /** Branches of one Rollout begin with this. */
 export function pullPrefix({ namespace, name }: Named): string {
-  // A part of a ref may not end so, and a Rollout may be called so.
-  return `sluice/${namespace}/${name.replace(/\.lock$/, '-lock')}/`
+  // Forges take 255 characters for a branch; and a part of a ref may not end in `.lock`, as a Rollout may.
+  const short =
+    name.length <= 100 ? name : `${name.slice(0, 80)}-${createHash('sha256').update(name).digest('hex').slice(0, 16)}`
+  return `sluice/${namespace}/${short.replace(/\.lock$/, '-lock')}/`
 }
 
 /** The branch whose pull request carries what a Rollout owes up to this operation. */

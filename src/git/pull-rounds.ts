@@ -2,7 +2,7 @@ import { createBackoff } from '../kube/backoff.ts'
 import type { Runtime } from '../runtime.ts'
 import { ForgeFailure } from './forge/forge.ts'
 
-/** Work by key, one at a time; what fails is done again later, and holds up the rest for as long: it is the same forge for all. */
+/** Work by key, one at a time; during an outage all of it waits together: it is the same forge for all. */
 export interface Rounds {
   soon(key: string): void
   /** Resolves when nothing is under way. */
@@ -34,6 +34,8 @@ export function createRounds({ round, onFailure, runtime, signal }: RoundsOption
       } catch (error) {
         if (signal.aborted) return
         onFailure(key, error)
+        // What is refused for good waits until somebody asks again, and holds nobody up.
+        if (error instanceof ForgeFailure && !error.transient) continue
         due.add(key)
         const asked = error instanceof ForgeFailure ? (error.retryAfterMs ?? 0) : 0
         await runtime.sleep(Math.max(backoff.next(), asked), signal).catch(() => undefined)

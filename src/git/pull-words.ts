@@ -53,6 +53,11 @@ export function quoted(text: string): string {
     .replace(/@(?=\w)/g, '@\u200b')
 }
 
+/** The same as code, in which only its own end and that of a table's cell mean anything. */
+export function code(text: string): string {
+  return `\`${oneLine(text).replaceAll('`', "'").replaceAll('|', '\\|')}\``
+}
+
 const shown: [trailer: string, label: string][] = [
   ['revision', 'Revision'],
   ['from', 'From'],
@@ -78,7 +83,7 @@ export function outcomeWords({ rollout, cluster, commits, state, labels }: Outco
   const subject = (commit: Commit) => oneLine(commit.message.split('\n')[0] ?? '')
   const ops = commits.flatMap((commit) => parseTrailers(commit.message).get(opTrailer.toLowerCase()) ?? [])
   const lines = [
-    `\`${rollout.namespace}/${rollout.name}\` in the cluster ${quoted(cluster)}. This records what Sluice has done already; traffic does not wait for it.`,
+    `${code(`${rollout.namespace}/${rollout.name}`)} in the cluster ${quoted(cluster)}. This records what Sluice has done already; traffic does not wait for it.`,
     '',
     'Merging makes Git say the same as the cluster. Closing leaves Git as it is, until the next outcome.',
   ]
@@ -87,7 +92,7 @@ export function outcomeWords({ rollout, cluster, commits, state, labels }: Outco
     const trailers = parseTrailers(commit.message)
     for (const [trailer, label] of shown)
       for (const value of trailers.get(trailer) ?? []) lines.push(`| ${label} | ${quoted(value)} |`)
-    lines.push(`| ${rolloutTrailer} operation | \`${trailers.get(opTrailer.toLowerCase())?.[0] ?? ''}\` |`)
+    lines.push(`| ${rolloutTrailer} operation | ${code(trailers.get(opTrailer.toLowerCase())?.[0] ?? '')} |`)
   }
   if (state) lines.push('', '### State', '', ...stateLines(state).map((line) => `- ${line}`))
   const title = subject(commits.at(-1)!)
@@ -96,10 +101,8 @@ export function outcomeWords({ rollout, cluster, commits, state, labels }: Outco
 
 function stateLines({ stable, outcome, knownBad }: StoredState): string[] {
   return [
-    ...(stable ? [`stable: \`${quoted(stable.revision)}\`${stable.image ? ` (${quoted(stable.image)})` : ''}`] : []),
-    ...(outcome
-      ? [`outcome: ${quoted(outcome.result)} \`${quoted(outcome.revision)}\`: ${quoted(outcome.message)}`]
-      : []),
-    ...knownBad.map((bad) => `known to be bad: \`${quoted(bad.revision)}\` (${quoted(bad.reason)})`),
+    ...(stable ? [`stable: ${code(stable.revision)}${stable.image ? ` (${quoted(stable.image)})` : ''}`] : []),
+    ...(outcome ? [`outcome: ${quoted(outcome.result)} ${code(outcome.revision)}: ${quoted(outcome.message)}`] : []),
+    ...knownBad.slice(-20).map((bad) => `known to be bad: ${code(bad.revision)} (${quoted(bad.reason)})`),
   ]
 }

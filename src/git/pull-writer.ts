@@ -47,11 +47,16 @@ export interface PullWriter extends Writer {
 export function createPullWriter(options: PullWriterOptions): PullWriter {
   const { branch, forges, runtime, identity, onResult, onAttempt, signal } = options
   const queue = new Map<string, Job>()
+  /** What could not be written, by operation, for the day of its merge. */
+  const notes = new Map<string, string>()
   const rounds = createRounds({ round, onFailure, runtime, signal })
 
   function settle(id: string, job: Job, result: CommitResult): void {
-    if (result.state !== 'Waiting' && queue.get(id) === job) queue.delete(id)
-    onResult(job, result)
+    const over = result.state !== 'Waiting' && queue.get(id) === job
+    if (over) queue.delete(id)
+    const note = notes.get(job.entry.op)
+    if (over) notes.delete(job.entry.op)
+    onResult(job, result.state === 'Done' && note ? { note, ...result } : result)
   }
 
   /** What a Rollout owes, oldest first. */
@@ -61,6 +66,10 @@ export function createPullWriter(options: PullWriterOptions): PullWriter {
 
   function onFailure(key: string, error: unknown): void {
     const problem = problemOf(error)
+    if (problem && error instanceof ForgeFailure && !error.transient) {
+      for (const [id, job] of jobsOf(key)) settle(id, job, { state: 'Refused', problem })
+      return
+    }
     const why = problem ? sentence(problem) : error instanceof Error ? error.message : String(error)
     for (const [id, job] of jobsOf(key)) settle(id, job, { state: 'Waiting', message: why })
   }
@@ -197,7 +206,8 @@ export function createPullWriter(options: PullWriterOptions): PullWriter {
       tree = tree.with(prepared.changes)
       ownWeights ||= job.entry.weights !== undefined
       const at = Date.parse(job.entry.at) || runtime.now()
-      const { message, author } = prepared
+      const { message, author, note } = prepared
+      if (note) notes.set(job.entry.op, note)
       drafts.push({ message, author, files, at: runtime.now(), decidedAt: at })
     }
     if (settledAny || drafts.length === 0) {
@@ -210,10 +220,7 @@ export function createPullWriter(options: PullWriterOptions): PullWriter {
       onAttempt?.(
         pushed.failure.kind === 'lostRace' ? 'lost-race' : pushed.failure.kind === 'problem' ? 'refused' : 'error',
       )
-      const { failure } = pushed
-      if (failure.kind !== 'problem' || failure.transient) throw pushFailure(pushed)
-      for (const [id, job] of jobs) settle(id, job, { state: 'Refused', problem: failure.problem })
-      return undefined
+      throw pushFailure(pushed)
     }
     onAttempt?.('ok')
     return sha

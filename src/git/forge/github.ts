@@ -3,6 +3,7 @@ import { commentKey, type Forge, ForgeFailure, type ForgePerson, type PullReques
 import type { ForgeHttp } from './http.ts'
 
 const user = z.object({ login: z.string(), type: z.string().optional() })
+const repo = z.object({ full_name: z.string() }).nullish()
 const pullSchema = z.object({
   number: z.int(),
   html_url: z.string(),
@@ -11,8 +12,8 @@ const pullSchema = z.object({
   state: z.string(),
   merged_at: z.string().nullish(),
   merge_commit_sha: z.string().nullish(),
-  head: z.object({ ref: z.string(), sha: z.string() }),
-  base: z.object({ ref: z.string() }),
+  head: z.object({ ref: z.string(), sha: z.string(), repo }),
+  base: z.object({ ref: z.string(), repo }),
   labels: z.array(z.object({ name: z.string() })).nullish(),
   user: user.nullish(),
 })
@@ -60,12 +61,16 @@ export function gitHub(http: ForgeHttp, repository: string): Forge {
         sort: 'created',
         direction: 'desc',
       })
-      const found = (await http.all(`${at}/pulls?${query}`)).map((item) => pullOf(item))
-      return found.filter((pull) => pull.branch === branch).sort((a, b) => b.number - a.number)
+      const found = (await http.all(`${at}/pulls?${query}`)).map((item) => parsed(pullSchema, item))
+      // A fork by the same owner may have a branch of the same name.
+      const own = found.filter(({ head, base }) => head.ref === branch && head.repo?.full_name === base.repo?.full_name)
+      return own.map(pullOf).sort((a, b) => b.number - a.number)
     },
 
     async open(branch, base, { title, body, labels }) {
-      const pull = pullOf(await http.call('POST', `${at}/pulls`, { title, body, head: branch, base }))
+      const pull = pullOf(
+        parsed(pullSchema, await http.call('POST', `${at}/pulls`, { title, body, head: branch, base })),
+      )
       if (labels.length > 0) await http.call('POST', `${at}/issues/${pull.number}/labels`, { labels })
       return { ...pull, labels }
     },
@@ -117,8 +122,7 @@ export function gitHub(http: ForgeHttp, repository: string): Forge {
   }
 }
 
-function pullOf(item: unknown): PullRequest {
-  const pull = parsed(pullSchema, item)
+function pullOf(pull: z.output<typeof pullSchema>): PullRequest {
   const merged = Boolean(pull.merged_at)
   return {
     number: pull.number,

@@ -23,6 +23,8 @@ export interface FakePull {
   head: string
   state: 'open' | 'merged' | 'closed'
   labels: string[]
+  /** The repository of its branch, where that is another. */
+  fork?: string
   author: FakeUser
   mergedBy?: FakeUser
   closedBy?: FakeUser

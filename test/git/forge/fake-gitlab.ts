@@ -33,7 +33,7 @@ const api =
       state: pull.state === 'open' ? 'opened' : pull.state,
       source_branch: pull.branch,
       target_branch: pull.base,
-      source_project_id: 7,
+      source_project_id: pull.fork ? 8 : 7,
       target_project_id: 7,
       sha: pull.head,
       merge_commit_sha: pull.squashCommit ? null : (pull.mergeCommit ?? null),

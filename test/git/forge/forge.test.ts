@@ -73,6 +73,14 @@ describe.each(kinds)('%s', (kind) => {
     },
   )
 
+  test('one from a fork, with a branch of the same name, is not ours', async () => {
+    const { forge, fake, branch } = await forgeWith(kind, files)
+    branch('x', { 'b.txt': 'b\n' })
+    await forge.open('x', 'main', words)
+    fake.pulls[0]!.fork = 'shop/fork'
+    expect(await forge.find('x')).toEqual([])
+  })
+
   test('a close names who did it', async () => {
     const { forge, fake, branch } = await forgeWith(kind, files)
     branch('x', { 'b.txt': 'b\n' })
