@@ -249,7 +249,69 @@ describe('servers that are no Git servers', () => {
   test('one that trickles is given up, and one that breaks off in the middle', async () => {
     const trickling = await serve((_, response) => {
       response.writeHead(200, { 'content-type': 'application/x-git-upload-pack-advertisement' })
-      const source = sourceOf(remote.url)
+      const timer = setInterval(() => response.write('0'), 100)
+      response.on('close', () => clearInterval(timer))
+    })
+    const breaking = await serve((_, response) => {
+      response.writeHead(200, { 'content-type': 'application/x-git-upload-pack-advertisement', 'content-length': 500 })
+      response.write('001e# service=git-upload-pack\n')
+      setTimeout(() => response.destroy(), 20)
+    })
+    for (const url of [trickling, breaking]) {
+      const fetched = await fetchOf(`${url}/c.git`, 800)
+      expect(fetched).toMatchObject({ ok: false, transient: true, problem: { reason: 'GitUnreachable' } })
+    }
+  })
+})
+
+function each(names: string[], matching: RegExp, job: (name: string) => void): void {
+  for (const name of names) if (matching.test(name)) job(name)
+}
+
+test('a partial clone that is damaged in any of its files is made anew, and work goes on', async () => {
+  const { remote, person } = await remoteWith(shopFiles())
+  const workDir = temporaryFolder()
+  const damage: ((clone: string, pack: string[]) => void)[] = [
+    (clone, packs) => each(packs, /./, (name) => rmSync(join(clone, 'objects/pack', name))),
+    (clone, packs) => each(packs, /\.idx$/, (n) => writeFileSync(join(clone, 'objects/pack', n), 'x')),
+    (clone) => writeFileSync(join(clone, 'shallow'), 'nonsense\n'),
+    (clone) => writeFileSync(join(clone, 'config'), '[[['),
+  ]
+  for (const [i, job] of damage.entries()) {
+    const git = recorder({ workDir, onError: () => undefined })
+    const source = sourceOf(remote.url)
+    const before = moveTo(10 + i)
+    git.submit(source, rolloutRef(), before, stateAt(10 + i))
+    expect(await resultOf(git, source, rolloutRef(), before.op, (r) => r.state === 'Done')).toBeTruthy()
+    const clone = join(workDir, readdirSync(workDir).find((name) => name.endsWith('.git'))!)
+    job(clone, readdirSync(join(clone, 'objects/pack')))
+    person.commit(`n${i}`, { 'prod/other.yaml': `a: ${i}` })
+    const after = moveTo(50 + i)
+    git.submit(source, rolloutRef(), after, stateAt(50 + i))
+    expect(await resultOf(git, source, rolloutRef(), after.op, (r) => r.state === 'Done')).toBeTruthy()
+    await git.stop()
+  }
+  expect(person.subjects().filter((subject) => subject.startsWith('checkout'))).toHaveLength(2 * damage.length)
+}, 60_000)
+
+test('git children that are killed at any moment cost time, and nothing else', async () => {
+  const { remote, person } = await remoteWith(shopFiles())
+  const bin = temporaryFolder()
+  // Stands in for git, and kills about every tenth one at some moment.
+  const script = `#!/bin/sh
+exec 3<&0
+/usr/bin/git "$@" <&3 3<&- &
+n=$(od -An -N1 -tu1 /dev/urandom | tr -d ' ')
+if [ "$n" -lt 26 ]; then sleep 0.0$n; kill -9 $! 2>/dev/null; fi
+wait $!
+`
+  writeFileSync(join(bin, 'git'), script, { mode: 0o755 })
+  const inherit = { PATH: `${bin}:/usr/local/bin:/usr/bin:/bin` }
+  const branches = createBranches({ workDir: temporaryFolder(), runtime: hasty, inherit })
+  const identity = { cluster: 'prod-eu', takeOver: false }
+  const git = createGitRecorder({ branches, runtime: hasty, identity, onError: () => undefined })
+  onTestFinished(() => git.stop())
+  const source = sourceOf(remote.url)
   const entries = [10, 20, 30, 40, 50].map((weight) => moveTo(weight))
   for (const [i, entry] of entries.entries()) {
     git.submit(source, rolloutRef(), entry, stateAt(entry.weights!.weight))
