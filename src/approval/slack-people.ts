@@ -37,7 +37,7 @@ export function createSlackPeople({ api, runtime, cacheMs = 60_000 }: SlackPeopl
         if (user.teamId !== undefined && teamId !== undefined && user.teamId !== teamId) return refuse('stranger')
         return { ok: true, speaker: { by, via: 'slack' }, unread: [] }
       }
-      const wanted = slackGroupsIn(allowed).slice(0, 20)
+      const wanted = [...new Set(slackGroupsIn(allowed))].slice(0, 20)
       const [profile, own, members] = await Promise.all([
         attempt(users(user.id)),
         attempt(home('')),
