@@ -30,11 +30,13 @@ export function editScalars(file: string, content: Buffer, document: number, edi
   if (!target) return refused(`the file has no document ${document + 1}`)
 
   const splices: Splice[] = []
+  let suspect: { edit: ScalarEdit; at: number } | undefined
   const expected = before.documents.map(plainJson)
   for (const edit of edits) {
     const result = spliceFor(before, target, edit)
     if ('why' in result) return refused(`${show(edit.path)} ${result.why}`, before.lineAt(result.at))
     if (result.splice) splices.push(result.splice)
+    if (result.anchored && result.splice) suspect ??= { edit, at: result.splice.start }
     setAt(expected[document], edit.path, result.value)
   }
   if (splices.length === 0) return { ok: true, content, changed: false }
@@ -44,12 +46,13 @@ export function editScalars(file: string, content: Buffer, document: number, edi
   const line = before.lineAt(splices[0]!.start)
   if (!after || after.error) return refused(`${show(edits[0]!.path)} cannot be edited in place`, line)
   if (!isDeepStrictEqual(after.documents.map(plainJson), expected)) {
-    return refused(`${show(edits[0]!.path)} is shared with other fields through an anchor`, line)
+    const where = suspect ? before.lineAt(suspect.at) : line
+    return refused(`${show((suspect?.edit ?? edits[0]!).path)} is shared with other fields through an anchor`, where)
   }
   return { ok: true, content: Buffer.from(text, 'utf8'), changed: true }
 }
 
-type Spliced = { splice?: Splice; value: unknown } | Refusal
+type Spliced = { splice?: Splice; value: unknown; anchored?: boolean } | Refusal
 
 function spliceFor(yaml: YamlFile, document: Document.Parsed, edit: ScalarEdit): Spliced {
   let node: Node | null = document.contents
@@ -75,7 +78,8 @@ function spliceFor(yaml: YamlFile, document: Document.Parsed, edit: ScalarEdit):
   }
   if (isAlias(node)) return refuse(`is the alias *${node.source}`, node.range?.[0] ?? 0)
   if (!isScalar(node) || !node.range) return refuse('is not a scalar', node?.range?.[0] ?? 0)
-  return replacement(yaml.text, node, node.range, edit.value)
+  const replaced = replacement(yaml.text, node, node.range, edit.value)
+  return node.anchor && !('why' in replaced) ? { ...replaced, anchored: true } : replaced
 }
 
 function replacement(text: string, node: Scalar, range: [number, number, number], value: string | number): Spliced {

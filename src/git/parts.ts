@@ -27,7 +27,7 @@ export async function weightsPart(
   const located = await routeManifest(tree, source, rollout)
   if (located.state === 'refused') return { state: 'Refused', problem: located.problem }
   if (located.state === 'missing') {
-    const note = `the repository does not hold the route${because(located)}, so only the state file says the weight`
+    const note = `the repository does not hold the route${await because(tree, 'VirtualService', located)}, so only the state file says the weight`
     return { state: 'edited', note }
   }
   const { manifest } = located
@@ -53,7 +53,7 @@ export async function desiredPart({ source, rollout, entry }: Job, tree: Tree): 
   const located = await rolloutManifest(tree, source, rollout)
   if (located.state === 'missing')
     return {
-      note: `the repository does not hold the Rollout${because(located)}, so ${desired.to} was not written as desired`,
+      note: `the repository does not hold the Rollout${await because(tree, 'Rollout', located)}, so ${desired.to} was not written as desired`,
     }
   if (located.state === 'refused') return { note: `desired was not written: ${placed(located.problem)}` }
   const { manifest } = located
@@ -66,8 +66,9 @@ export async function desiredPart({ source, rollout, entry }: Job, tree: Tree): 
 }
 
 /** What could not be read, where that may be why something is missing. */
-export function because({ hint }: { hint?: Problem }): string {
-  return hint ? ` as far as it can be read (${placed(hint)})` : ''
+async function because(tree: Tree, kind: string, { hint }: { hint?: Problem }): Promise<string> {
+  const unread = hint ?? (await tree.unreadable(kind))[0]
+  return unread ? ` as far as it can be read (${placed(unread)})` : ''
 }
 
 /** A problem with the place where it is. */

@@ -54,7 +54,11 @@ function read(
   const documents = 'empty' in parsed ? [] : [...parsed]
   for (const document of documents) {
     const [error] = document.errors
-    if (error) return { documents, error: { line: lineAt(error.pos[0]), message: firstLine(error.message) } }
+    if (error) {
+      const isDeep = error.message.includes('call stack')
+      const message = isDeep ? 'is nested too deeply to be read' : firstLine(error.message)
+      return { documents, error: { line: lineAt(error.pos[0]), message } }
+    }
     const template = templateIn(document, text)
     if (template !== undefined) {
       const message = 'is a template ({{ … }}), not a manifest'

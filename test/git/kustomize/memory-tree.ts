@@ -1,7 +1,7 @@
 import { openTree, type Tree, type TreeRepository } from '../../../src/git/tree.ts'
 
 /** The folder `prod` of a repository that is only these files. */
-export async function treeOf(files: Record<string, string>, path = 'prod'): Promise<Tree> {
+export async function treeOf(files: Record<string, string | Buffer>, path = 'prod'): Promise<Tree> {
   const repository: TreeRepository = {
     files: async (_commit, below) =>
       Object.keys(files)
