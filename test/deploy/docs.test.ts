@@ -78,7 +78,7 @@ describe('alerts', () => {
   })
 })
 
-const pages = ['install', 'operate', 'uninstall', 'health', 'deployments']
+const pages = ['install', 'slack', 'operate', 'uninstall', 'health', 'deployments']
 
 test.each(pages)('docs/%s.md links to what is there, and to headings that exist', (name) => {
   for (const [, target = ''] of page(name).matchAll(/\]\((?!https?:)([^)]+)\)/g)) {
