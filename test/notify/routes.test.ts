@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { type NotifyTarget, notify, topics } from '../../src/api/notify.ts'
+import { controllerConfig } from '../../src/config.ts'
 import { placesFor, routesOf, type Wishes } from '../../src/notify/routes.ts'
 
 const own: Wishes['controller'] = { slackChannel: '#deploys', webhook: true }
@@ -52,6 +53,15 @@ describe('of what', () => {
     expect(heardBy({ rollout }, '#a')).toEqual(['started', 'step', ...usual])
     expect(heardBy({}, 'own')).toEqual(usual)
     expect(heardBy({}, '#deploys')).toEqual(['started', 'step', ...usual])
+  })
+
+  test('what SLUICE_NOTIFY_ON names is what the controller’s own places hear; a word it does not know is refused', () => {
+    const { notifyOn } = controllerConfig({}, { SLUICE_NOTIFY_ON: 'rolledBack, stuck' })
+    expect(heardBy({ controller: { ...own, on: notifyOn } }, 'own')).toEqual(['rolledBack', 'stuck'])
+    expect(controllerConfig({}, {}).notifyOn).toBeUndefined()
+    expect(() => controllerConfig({}, { SLUICE_NOTIFY_ON: 'rollback' })).toThrow(
+      'SLUICE_NOTIFY_ON names "rollback"; known are started, step',
+    )
   })
 
   test('what a target names, and only that', () => {
