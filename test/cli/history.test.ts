@@ -3,7 +3,7 @@ import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { parse } from 'yaml'
 import type { PendingCommit } from '../../src/api/status.ts'
 import type { Entry } from '../../src/cli/history/trail.ts'
@@ -17,6 +17,9 @@ import { moveTo, recorder, resultOf, rolloutRef, shopFiles, sourceOf, virtualSer
 import { type Person, personAt, temporaryFolder } from '../git/workbench.ts'
 import { rollout } from './fixtures.ts'
 import { createWorld, type Said, type World } from './world.ts'
+
+// Many small runs of git: quick by themselves, slow where many suites share a machine.
+vi.setConfig({ testTimeout: 120_000 })
 
 let world: World
 beforeAll(async () => {

@@ -114,7 +114,7 @@ beforeAll(async () => {
   }
   await Promise.all([
     ...Object.entries(subsets).map(async ([name, options]) => {
-      const s = await before.scene(name, { git: {}, ...options })
+      const s = await before.scene(name, { git: {}, rate: 20, ...options })
       lost[name] = s
       await lives[name]?.(s)
       await s.load?.stop()
