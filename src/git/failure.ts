@@ -91,6 +91,11 @@ export function classify(text: string, context: FailureContext): GitFailure {
       false,
     )
   }
+  const uid = /No user exists for uid (\d+)/.exec(text)?.[1]
+  if (uid) {
+    const message = `ssh does not run as the user ${uid}, who is not in /etc/passwd here: run the container as the user of its image`
+    return problem('GitUnreachable', message, true)
+  }
   const ssh = sshProblem(text, context)
   if (ssh) return problem('GitAuth', ssh, true)
   if (matches(auth)) {
