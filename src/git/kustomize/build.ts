@@ -37,6 +37,8 @@ export interface Build {
 
 const filesRead = 5_000
 const deepest = 32
+/** Kustomizations that are rendered for one, each time they are used: two that use another twice each make four. */
+const rendered = 1_000
 
 /**
  * Renders the objects of one kind as `kustomize build` of a folder does. What is not supported is an obstacle of the objects that it may
@@ -44,6 +46,7 @@ const deepest = 32
  */
 export async function build(read: Read, folder: string, kind: Kind): Promise<Build> {
   const result: Build = { objects: [], files: new Set(), folders: new Set(), problems: [] }
+  let renderings = 0
   result.objects = await accumulate(folder, [])
   return result
 
@@ -51,7 +54,15 @@ export async function build(read: Read, folder: string, kind: Kind): Promise<Bui
     const layer = await layerIn(path)
     if (!layer) return onto
     if (within.includes(path) || within.length >= deepest) {
-      result.problems.push(refusal(layer, 'uses itself'))
+      result.problems.push(refusal(layer, 'uses itself', 'resources'))
+      return onto
+    }
+    renderings += 1
+    if (renderings > rendered) {
+      if (renderings === rendered + 1)
+        result.problems.push(
+          refusal(layer, `is used by too many others: ${rendered} are rendered for one`, 'resources'),
+        )
       return onto
     }
     result.folders.add(path)

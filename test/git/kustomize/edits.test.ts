@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { rolloutSpec } from '../../../src/api/rollout.ts'
 import type { FilesEdit } from '../../../src/git/edit-rendered.ts'
 import { editDesired, editWeights, rolloutManifest, routeManifest } from '../../../src/git/owned.ts'
 import { rolloutRef, rolloutManifest as rolloutText, sourceOf, virtualService } from '../shop.ts'
@@ -178,4 +179,26 @@ describe('the desired subset that a kustomization decides', () => {
       overlay(`|\n    kind: Rollout\n    spec:\n      workload: {subsets: {desired: '${to}'}} # here`)
     expect(await desire({ ...base, [eu]: merged('v3') }, 'v1')).toEqual({ [eu]: merged('v1') })
   })
+})
+
+test('two Services as destinations, in a manifest as in a patch', async () => {
+  const spec = rolloutSpec.parse({
+    workload: { deployment: { name: 'checkout' } },
+    traffic: {
+      istio: {
+        virtualService: { name: 'checkout' },
+        services: { stable: 'checkout-stable', canary: 'checkout-canary' },
+      },
+    },
+  })
+  const ref = { namespace: 'shop', name: 'checkout', spec }
+  const route = (a: number, b: number) =>
+    virtualService(a, b)
+      .replace('{ host: checkout, subset: v1 }', '{ host: checkout-stable }')
+      .replace('{ host: checkout, subset: v2 }', '{ host: checkout-canary.shop.svc.cluster.local }')
+  const pair = { stable: 'checkout-stable', canary: 'checkout-canary', weight: 25 }
+  const tree = await treeOf({ 'prod/vs.yaml': route(100, 0) })
+  const located = await routeManifest(tree, source, ref)
+  if (located.state !== 'found') throw new Error(located.state)
+  expect(told(await editWeights(tree, located.manifest, ref, pair))).toEqual({ 'prod/vs.yaml': route(75, 25) })
 })
