@@ -258,7 +258,7 @@ describe('an empty cluster is rebuilt from the repository', { timeout: 240_000 }
     expect(s.status().stable?.name).toBe('v3')
   })
 
-  test.concurrent('a Deployment whose rollout was in flight runs the new template untested, which is said, and loses no request', async () => {
+  test.concurrent('a Deployment whose rollout was in flight runs the new template untested, which is said, and nothing goes to the canary that is gone', async () => {
     const s = builtDeployments['d-flight']!
     await s.until('said', (status) =>
       (status.conditions ?? []).some(({ type, status: is, reason }) => {
