@@ -18,9 +18,6 @@ export function parseRolloutSpec(spec: unknown): Parsed<RolloutSpec> {
 export function parseRolloutSourceSpec(spec: unknown): Parsed<RolloutSourceSpec> {
   const parsed = rolloutSourceSpec.safeParse(spec)
   if (!parsed.success) return { ok: false, problem: firstIssue(parsed.error) }
-  const { write } = parsed.data
-  if (write.mode === 'PullRequest') return { ok: false, problem: unsupported('spec.write.mode', 'PullRequest') }
-  if (write.signingKeyRef) return { ok: false, problem: unsupported('spec.write.signingKeyRef', 'signing of commits') }
   return { ok: true, value: parsed.data }
 }
 
