@@ -299,7 +299,14 @@ export async function startController(config: ControllerConfig, parts: Controlle
       onError: (error) => log.debug({ err: error }, 'the Git log was not read'),
     })
     const isLeader = () => working !== undefined && context.isLeader()
-    const source = createPageSource({ caches, recorder, chronicle, log: gitLog, isLeader })
+    const source = createPageSource({
+      caches,
+      recorder,
+      chronicle,
+      log: gitLog,
+      undelivered: () => channels.notices.deadLetters.list(),
+      isLeader,
+    })
     try {
       return await createPage({ listen, hosts: config.pageHosts, source, runtime, log })
     } catch (error) {

@@ -3,6 +3,7 @@ import { readApproval } from '../approval/object.ts'
 import { textAt } from '../kube/field.ts'
 import { keyOf } from '../kube/object.ts'
 import { resources } from '../kube/resources.ts'
+import type { DeadLetter } from '../notify/dead-letters.ts'
 import type { PageSource } from '../server/page/server.ts'
 import type { Caches } from './caches.ts'
 import type { Chronicle } from './chronicle.ts'
@@ -16,11 +17,13 @@ export function createPageSource(parts: {
   recorder: Pick<Recorder, 'statusOf'>
   chronicle: Pick<Chronicle, 'of'>
   log: GitLog
+  undelivered: () => readonly DeadLetter[]
   isLeader: () => boolean
 }): PageSource {
-  const { caches, recorder, chronicle, log, isLeader } = parts
+  const { caches, recorder, chronicle, log, undelivered, isLeader } = parts
   return {
     rollouts: () => caches.of('rollouts').list(),
+    undelivered,
     standsBy: () => !isLeader(),
     rollout(namespace, name) {
       const object = caches.get(resources.rollouts, { namespace, name })
@@ -46,6 +49,7 @@ export function createPageSource(parts: {
           const phase = textAt(caches.get(resources.rollouts, place)?.status, 'phase')
           return { key: `${place.namespace}/${place.name}`, phase }
         }),
+        undelivered: undelivered().filter(({ rollout }) => rollout === keyOf(object)),
         operations: log.of(object, status.git?.lastCommit),
       }
     },

@@ -1,12 +1,15 @@
+import type { DeadLetter } from '../../notify/dead-letters.ts'
 import type { ListQuery, ListView, Row } from './list.ts'
+import { lost } from './lost-section.ts'
 import { html, type Markup, moment, nothing, percent } from './markup.ts'
 import { pill } from './parts.ts'
 
 /** The list of Rollouts, section by section. The field to search in is outside: nothing takes it away from who types. */
-export function listSections(view: ListView): Map<string, Markup> {
+export function listSections(view: ListView, undelivered: readonly DeadLetter[]): Map<string, Markup> {
   return new Map([
     ['phases', phases(view)],
     ['list', list(view)],
+    ['lost', lost(undelivered, true)],
   ])
 }
 

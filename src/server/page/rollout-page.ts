@@ -1,4 +1,5 @@
 import { git } from './git-section.ts'
+import { lost } from './lost-section.ts'
 import { html, type Markup, moment, nothing, percent } from './markup.ts'
 import { absent, command, pill, section, trafficBar } from './parts.ts'
 import { past } from './past-section.ts'
@@ -19,6 +20,7 @@ export function rolloutSections(view: RolloutView): Map<string, Markup> {
     ['slis', evidence(view)],
     ['git', git(view)],
     ['past', past(view)],
+    ['lost', lost(view.undelivered, false)],
   ])
 }
 

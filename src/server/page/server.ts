@@ -2,6 +2,7 @@ import { type Context, Hono } from 'hono'
 import { secureHeaders } from 'hono/secure-headers'
 import type { Logger } from 'pino'
 import type { KubeObject } from '../../kube/object.ts'
+import type { DeadLetter } from '../../notify/dead-letters.ts'
 import type { Runtime } from '../../runtime.ts'
 import { type RunningServer, serveOn } from '../listener.ts'
 import { createAssets } from './assets.ts'
@@ -20,6 +21,8 @@ export interface PageSource {
   rollouts(): readonly KubeObject[]
   /** Undefined when there is no such Rollout. */
   rollout(namespace: string, name: string): PageInput | undefined
+  /** Messages to people that were given up, newest first. */
+  undelivered(): readonly DeadLetter[]
   /** Another replica leads. */
   standsBy(): boolean
 }
@@ -151,13 +154,13 @@ function draw(source: PageSource, place: string, now: number): Drawn {
   const named = rolloutIn(pathname)
   if (!named) {
     const query = listQuery(searchParams)
-    const sections = listSections(listModel(source.rollouts(), query))
+    const sections = listSections(listModel(source.rollouts(), query), source.undelivered())
     return { kind: 'all', status: 200, title: 'Rollouts · Sluice', head: listHead(query), sections }
   }
   const key = `${named.namespace}/${named.name}`
   const input = source.rollout(named.namespace, named.name)
   if (!input) {
-    const ids = ['ask', 'way', 'do', 'weights', 'slis', 'git', 'past']
+    const ids = ['ask', 'way', 'do', 'weights', 'slis', 'git', 'past', 'lost']
     const gone = html`<section id="head" class="head faint" aria-label="Now"><h1>${key}</h1><p class="message">There is no Rollout of this name. If it is declared, it appears here by itself.</p></section>`
     const sections = new Map<string, Markup>([['head', gone], ...ids.map((id) => [id, absent(id)] as const)])
     return { kind: 'rollout', status: 404, title: `${key} · Sluice`, crumb: key, head: nothing, sections }

@@ -4,6 +4,7 @@ import { verbsNow } from '../../api/verbs.ts'
 import { type Approval, isOpen } from '../../approval/object.ts'
 import type { Course } from '../../controller/chronicle.ts'
 import type { Operation } from '../../git/history.ts'
+import type { DeadLetter } from '../../notify/dead-letters.ts'
 import { type SliView, sliViews } from './evidence.ts'
 import { type Dependency, type GateView, gateViews, type QuestionView, questionView } from './gates.ts'
 import { type StepView, stepViews } from './steps.ts'
@@ -22,6 +23,8 @@ export interface PageInput {
   course: Course | undefined
   questions: readonly Approval[]
   dependencies: readonly Dependency[]
+  /** Messages about it that were given up, newest first. */
+  undelivered: readonly DeadLetter[]
   /** Undefined: nobody has read it, or there is no Git. Oldest first. */
   operations: readonly Operation[] | undefined
 }
@@ -61,6 +64,7 @@ export interface RolloutView {
     message?: string
   }
   operations?: readonly Operation[]
+  undelivered: readonly DeadLetter[]
   knownBad: { revision: string; text: string; at: string }[]
   history: Outcome[]
   request?: NonNullable<RolloutStatus['lastRequest']>
@@ -119,6 +123,7 @@ export function pageModel(input: PageInput, now: number): RolloutView {
         }
       : {}),
     operations,
+    undelivered: input.undelivered,
     knownBad: (status.knownBad ?? [])
       .map(({ revision, reason, message, at }) => ({ revision, text: message ?? reason, at }))
       .reverse(),
@@ -165,5 +170,6 @@ function commandsOf(input: PageInput, questions: readonly QuestionView[]): Comma
     ...verbsNow(status, spec).map((verb): CommandView => ({ line: line(verb), does: does[verb], kind: 'act' })),
     { line: line('watch'), does: 'follow it in a terminal', kind: 'look' },
     { line: line('describe'), does: 'all of this as text', kind: 'look' },
+    { line: line('history'), does: 'what Git tells of it', kind: 'look' },
   ]
 }

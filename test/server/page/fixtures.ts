@@ -51,6 +51,7 @@ export function inputOf(status: RolloutStatus, given: Partial<PageInput> = {}): 
     course: undefined,
     questions: [],
     dependencies: [],
+    undelivered: [],
     operations: undefined,
     ...given,
   }

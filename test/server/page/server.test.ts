@@ -3,6 +3,7 @@ import pino from 'pino'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createChronicle } from '../../../src/controller/chronicle.ts'
 import type { KubeObject } from '../../../src/kube/object.ts'
+import type { DeadLetter } from '../../../src/notify/dead-letters.ts'
 import { systemRuntime as runtime } from '../../../src/runtime.ts'
 import { isKnownHost } from '../../../src/server/page/hosts.ts'
 import { createPage, type Page, type PageSource } from '../../../src/server/page/server.ts'
@@ -11,6 +12,16 @@ import { findChromium, openBrowser, watchedPage } from './browser.ts'
 import { inFlight, inputOf, iso, NOW, objectOf } from './fixtures.ts'
 
 const evil = `"'><img src=x onerror="window.hurt=1"><script>window.hurt=2</script>&lt;{{7*7}}\`</style></title>`
+
+const letter: DeadLetter = {
+  at: iso(0),
+  rollout: evil,
+  topic: 'asked' as never,
+  message: evil,
+  place: evil,
+  why: evil,
+  attempts: 3,
+}
 
 function hostile(): PageInput {
   const chronicle = createChronicle()
@@ -51,6 +62,7 @@ function hostile(): PageInput {
   return inputOf(status, {
     course: chronicle.of('shop/app'),
     operations: [operation],
+    undelivered: [letter],
     dependencies: [{ key: evil, phase: evil }],
   })
 }
@@ -60,8 +72,10 @@ describe('the page over HTTP', () => {
   let objects: KubeObject[] = []
   let input: PageInput | undefined
   let standsBy = false
+  let letters: DeadLetter[] = []
   const source: PageSource = {
     rollouts: () => objects,
+    undelivered: () => letters,
     rollout: (namespace, name) => (namespace === 'shop' && name === 'app' ? input : undefined),
     standsBy: () => standsBy,
   }
@@ -213,6 +227,7 @@ describe('the page over HTTP', () => {
 
   test('what comes from the cluster or from Git is text, whatever it looks like', async () => {
     input = hostile()
+    letters = [letter]
     objects = [objectOf('shop', 'app', { phase: evil as never, message: evil, canary: { revision: evil } as never })]
     for (const path of ['/', '/rollouts/shop/app', `/?q=${encodeURIComponent(evil)}`, `/${encodeURIComponent(evil)}`]) {
       const body = await (await get(path)).text()
@@ -246,7 +261,7 @@ test('ends while somebody watches, and ends their streams', async () => {
   const page = await createPage({
     listen: '127.0.0.1:0',
     hosts: [],
-    source: { rollouts: () => [], rollout: () => undefined, standsBy: () => false },
+    source: { rollouts: () => [], rollout: () => undefined, undelivered: () => [], standsBy: () => false },
     runtime,
     log: pino({ level: 'silent' }),
   })
