@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import type { Problem } from '../errors.ts'
 import type { KubeObject } from '../kube/object.ts'
-import type { Manifest, Path } from './manifest.ts'
-import { at, isLeaf, leavesOf, plain, type Traced } from './traced.ts'
+import type { Manifest } from './manifest.ts'
+import { leavesOf, plain, type Traced } from './traced.ts'
 
 /** Reads a file of the repository at one commit; undefined where there is none. */
 export type Read = (path: string) => Promise<Buffer | undefined>
@@ -39,11 +39,4 @@ export function versionOf(tree: { version(path: string): string | undefined }, m
   return createHash('sha256')
     .update(JSON.stringify([places, obstacle]))
     .digest('hex')
-}
-
-/** Where the value at a path is written, in words of a file and a line; the object's own place where it is not. */
-export function placeOf(manifest: Manifest, path: Path): string {
-  const found = manifest.rendered && at(manifest.rendered.object, path)
-  const leaf = isLeaf(found) ? found : undefined
-  return leaf?.image?.entry.file ?? leaf?.from?.file ?? manifest.file
 }

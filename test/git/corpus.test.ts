@@ -42,6 +42,13 @@ describe('of files as people write them', () => {
     } else expect(result).toContain(`prod/${optional(`${name}.refused`)!.toString('utf8').trim()}`)
   })
 
+  test('one that nests deeper than anybody reads', async () => {
+    const text = `${virtualService(100, 0)}x: ${'['.repeat(30_000)}\n`
+    expect(await edited({ 'prod/deep.yaml': Buffer.from(text) })).toBe(
+      'prod/deep.yaml:15: is nested too deeply to be read',
+    )
+  })
+
   test('one that cannot be read keeps nobody from the others', async () => {
     const all = Object.fromEntries(files.map((file) => [`prod/${file}`, readFileSync(join(folder, file))]))
     const mine = { 'prod/mine.yaml': Buffer.from(virtualService(100, 0, 'cart')) }
