@@ -83,6 +83,8 @@ test('a question is a pull request with the move in its state file, and the Appr
     },
     required: 2,
   })
+  const told = await until(async () => (await approval()).status.pullRequest)
+  expect(told).toMatchObject({ number: 1, url: expect.stringContaining('/1') })
   expect(pull).toMatchObject({
     branch,
     base: 'main',
@@ -100,8 +102,6 @@ test('a question is a pull request with the move in its state file, and the Appr
   ])
     expect(pull.body).toContain(words)
   expect(pull.body).not.toContain('<b>')
-  const told = await until(async () => (await approval()).status.pullRequest)
-  expect(told).toMatchObject({ number: 1, url: expect.stringContaining('/1') })
   person.git('fetch', '--quiet', 'origin', branch)
   const file = person.git('show', 'FETCH_HEAD:prod/.sluice/shop/checkout.yaml')
   expect(parseStateFile('x', Buffer.from(file))).toMatchObject({
@@ -127,6 +127,10 @@ describe.each(['GitHub', 'GitLab'] as Kind[])('at %s', (kind) => {
     await until(() => (person.git('ls-remote', 'origin', `refs/heads/${branch}`) === '' ? true : undefined))
     expect(fake.pulls).toHaveLength(1)
   })
+})
+
+describe('at GitHub', () => {
+  const kind: Kind = 'GitHub'
 
   test('reviews and the merge together are the quorum; a review alone closes the question when it is enough', async () => {
     const { fake, until, state, approval } = await asked({ required: 2 }, kind)

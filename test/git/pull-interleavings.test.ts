@@ -116,6 +116,6 @@ test('whatever people do with pull requests and whoever dies: every outcome is m
       for (const sha of theirs) expect(log).toContain(sha)
       for (const [op, end] of ends) if (end === 'Declined') expect(log).not.toContain(`Rollout-Op: ${op}`)
     }),
-    { numRuns: 3, endOnFailure: true },
+    { numRuns: 2, endOnFailure: true },
   )
 }, 180_000)

@@ -58,7 +58,7 @@ const ended = (git: GitRecorder, at: ForgeBench, op: string) =>
   })
 
 describe.each(both)('an outcome at %s', (kind) => {
-  test.each(['merge', 'squash', 'rebase', 'fast-forward'] as const)(
+  test.each(kind === 'GitHub' ? (['merge', 'rebase'] as const) : (['squash', 'fast-forward'] as const))(
     'lies in one pull request until it is merged (%s), and is then in Git',
     async (method) => {
       const at = await forgeWith(kind, shopFiles())
@@ -140,6 +140,10 @@ describe.each(both)('an outcome at %s', (kind) => {
     expect(at.fake.open()).toMatchObject([{ title: next.subject }])
     await eventually(() => (branches(at).length === 1 ? true : undefined))
   })
+})
+
+describe('an outcome', () => {
+  const kind: Kind = 'GitHub'
 
   test('a newer one carries the older, whose pull request is closed with a word', async () => {
     const at = await forgeWith(kind, shopFiles())

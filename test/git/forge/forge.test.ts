@@ -105,6 +105,12 @@ describe.each(kinds)('%s', (kind) => {
     expect(await look()).toEqual(['dana'])
   })
 
+  test('what cannot be proposed says why', async () => {
+    const { forge } = await forgeWith(kind, files)
+    const failure = await failureOf(forge.open('not/there', 'main', words))
+    expect(failure).toMatchObject({ problem: { reason: 'ForgeRefused' }, transient: false })
+  })
+
   test('bots are told from people', async () => {
     const { forge, fake, branch } = await forgeWith(kind, files)
     branch('x', { 'b.txt': 'b\n' })
@@ -132,47 +138,41 @@ describe.each(kinds)('%s', (kind) => {
     await forge.say(pull, 'last', 'Said.')
     expect(fake.pulls[0]!.comments).toHaveLength(131)
   })
+})
 
-  describe('what goes wrong is one sentence, without the token', () => {
-    test.each([
-      ['no connection', { down: true }, 'ForgeUnreachable', true, undefined],
-      ['a page', { garbled: '<html>Log in</html>' }, 'ForgeUnreachable', true, undefined],
-      ['a failure', { answer: { status: 503, body: { message: 'maintenance' } } }, 'ForgeUnreachable', true, undefined],
-      ['a limit', { answer: { status: 429, headers: { 'retry-after': '30' } } }, 'ForgeUnreachable', true, 30_000],
-      [
-        'a limit of GitHub',
-        { answer: { status: 403, body: { message: 'API rate limit exceeded' }, headers: { 'retry-after': '7' } } },
-        'ForgeUnreachable',
-        true,
-        7_000,
-      ],
-      ['no right', { answer: { status: 403, body: { message: 'f0rge-t0ken may not' } } }, 'ForgeAuth', true, undefined],
-      ['a wrong token', { answer: { status: 401, body: { message: 'Bad' } } }, 'ForgeAuth', true, undefined],
-      ['no such repository', { answer: { status: 404, body: { message: 'no' } } }, 'ForgeAuth', true, undefined],
-      ['a refusal', { answer: { status: 422, body: { message: ['no'] } } }, 'ForgeRefused', false, undefined],
-    ] as const)('%s', async (_, fault, reason, transient, retryAfterMs) => {
-      const { forge, fake } = await forgeWith(kind, files)
-      Object.assign(fake.faults, fault)
-      const failure = await failureOf(forge.find('x'))
-      expect(failure.problem).toMatchObject({ reason })
-      expect(failure).toMatchObject({ transient, retryAfterMs })
-      expect(failure.message).not.toContain(fake.token)
-    })
+describe('what goes wrong is one sentence, without the token', () => {
+  test.each([
+    ['no connection', { down: true }, 'ForgeUnreachable', true, undefined],
+    ['a page', { garbled: '<html>Log in</html>' }, 'ForgeUnreachable', true, undefined],
+    ['a failure', { answer: { status: 503, body: { message: 'maintenance' } } }, 'ForgeUnreachable', true, undefined],
+    ['a limit', { answer: { status: 429, headers: { 'retry-after': '30' } } }, 'ForgeUnreachable', true, 30_000],
+    [
+      'a limit of GitHub',
+      { answer: { status: 403, body: { message: 'API rate limit exceeded' }, headers: { 'retry-after': '7' } } },
+      'ForgeUnreachable',
+      true,
+      7_000,
+    ],
+    ['no right', { answer: { status: 403, body: { message: 'f0rge-t0ken may not' } } }, 'ForgeAuth', true, undefined],
+    ['a wrong token', { answer: { status: 401, body: { message: 'Bad' } } }, 'ForgeAuth', true, undefined],
+    ['no such repository', { answer: { status: 404, body: { message: 'no' } } }, 'ForgeAuth', true, undefined],
+    ['a refusal', { answer: { status: 422, body: { message: ['no'] } } }, 'ForgeRefused', false, undefined],
+  ] as const)('%s', async (_, fault, reason, transient, retryAfterMs) => {
+    const { forge, fake } = await forgeWith('GitHub', files)
+    Object.assign(fake.faults, fault)
+    const failure = await failureOf(forge.find('x'))
+    expect(failure.problem).toMatchObject({ reason })
+    expect(failure).toMatchObject({ transient, retryAfterMs })
+    expect(failure.message).not.toContain(fake.token)
+  })
 
-    test('a limit that is used up is waited for until its reset', async () => {
-      const { forge, fake } = await forgeWith(kind, files)
-      const reset = String(Math.ceil(Date.now() / 1000) + 90)
-      fake.faults.answer = { status: 403, headers: { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': reset } }
-      const { retryAfterMs = 0 } = await failureOf(forge.find('x'))
-      expect(retryAfterMs).toBeGreaterThan(60_000)
-      expect(retryAfterMs).toBeLessThan(100_000)
-    })
-
-    test('what cannot be proposed says why', async () => {
-      const { forge } = await forgeWith(kind, files)
-      const failure = await failureOf(forge.open('not/there', 'main', words))
-      expect(failure).toMatchObject({ problem: { reason: 'ForgeRefused' }, transient: false })
-    })
+  test('a limit that is used up is waited for until its reset', async () => {
+    const { forge, fake } = await forgeWith('GitHub', files)
+    const reset = String(Math.ceil(Date.now() / 1000) + 90)
+    fake.faults.answer = { status: 403, headers: { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': reset } }
+    const { retryAfterMs = 0 } = await failureOf(forge.find('x'))
+    expect(retryAfterMs).toBeGreaterThan(60_000)
+    expect(retryAfterMs).toBeLessThan(100_000)
   })
 })
 
