@@ -3,8 +3,8 @@ import { asKubeError } from '../kube/kube-error.ts'
 import type { KubeObject, ObjectKey, Resource } from '../kube/object.ts'
 import { preserveWeights } from '../traffic/preserve.ts'
 import type { Declared } from './declared.ts'
-import { applyHeld, applyLeft, isHeld, isLeft } from './held-deployment.ts'
 import { groupOf } from './group.ts'
+import { applyHeld, applyLeft, isHeld, isLeft } from './held-deployment.ts'
 import { allowsNamespace, type SourceRef } from './source-ref.ts'
 
 /** The field manager of everything that is applied from Git. */

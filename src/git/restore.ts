@@ -64,7 +64,7 @@ function outside({ object }: Manifest): unknown {
 /** One text that has a part in the template, today and then. */
 interface TemplateSource {
   now: Place
-  then: Place
+  past: Place
 }
 
 /** The base and the merge patches that have a `spec.template`; operations, labels and images have none. */
@@ -76,7 +76,7 @@ function sourcesOf(today: Manifest, good: Manifest): TemplateSource[] {
   const [now, then] = [places(today), places(good)]
   return [...now].flatMap(([key, place]) => {
     const before = then.get(key)
-    return before ? [{ now: place, then: before }] : []
+    return before ? [{ now: place, past: before }] : []
   })
 }
 
@@ -98,14 +98,14 @@ function origin(leaf: Leaf): Place | undefined {
   return leaf.image ? origin(leaf.image.before) : leaf.from
 }
 
-async function putBack(tree: Tree, { now, then }: TemplateSource, read: Read): Promise<EditResult | undefined> {
-  const [content, before] = [await tree.read(now.file), await read(then.file)]
+async function putBack(tree: Tree, { now, past }: TemplateSource, read: Read): Promise<EditResult | undefined> {
+  const [content, before] = [await tree.read(now.file), await read(past.file)]
   if (!content || !before) return undefined
-  if (!now.within || !then.within) return graft(asSource(content, now), asSource(before, then), ['spec', 'template'])
-  const text = textAt(before, then.within)
+  if (!now.within || !past.within) return graft(asSource(content, now), asSource(before, past), ['spec', 'template'])
+  const text = textAt(before, past.within)
   if (text === undefined) return undefined
   return editText(now.file, content, now.within, (inner) =>
-    graft(asSource(inner, now), asSource(Buffer.from(text, 'utf8'), then), ['spec', 'template']),
+    graft(asSource(inner, now), asSource(Buffer.from(text, 'utf8'), past), ['spec', 'template']),
   )
 }
 

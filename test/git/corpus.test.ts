@@ -45,7 +45,7 @@ describe('of files as people write them', () => {
   test('one that nests deeper than anybody reads', async () => {
     const text = `${virtualService(100, 0)}x: ${'['.repeat(30_000)}\n`
     expect(await edited({ 'prod/deep.yaml': Buffer.from(text) })).toBe(
-      'prod/deep.yaml:15: is nested too deeply to be read',
+      'prod/deep.yaml:16: is nested too deeply to be read',
     )
   })
 
