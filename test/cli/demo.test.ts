@@ -109,9 +109,10 @@ describe('sluice demo', { timeout: 240_000 }, () => {
         .split('\n')
         .find((line) => line.startsWith('{')) ?? '{}',
     )
-    expect(Object.keys(places)).toEqual(['kubeconfig', 'controller', 'prometheus', 'mesh', 'git'])
+    expect(Object.keys(places)).toEqual(['kubeconfig', 'controller', 'page', 'prometheus', 'mesh', 'git'])
     expect(await readFile(places.kubeconfig, 'utf8')).toContain('clusters:')
     expect((await fetch(`${places.controller}/metrics`)).status).toBe(200)
+    expect(await (await fetch(`${places.page}/rollouts/shop/my-app`)).text()).toContain('has all the traffic')
     demo.signal('SIGINT')
     expect(await demo.ended).toBe(0)
     expect(await readdir(temporary)).toEqual([])
@@ -133,6 +134,8 @@ describe('sluice demo', { timeout: 240_000 }, () => {
   test('Ctrl-C in the middle ends it at once, and leaves nothing behind', async () => {
     const demo = start(process.execPath, [main, 'demo'])
     await until(() => demo.out().includes('act 1 of 3'), 'in the first act', demo)
+    const [, page = ''] = /watch it at (http:\S+)/.exec(demo.out()) ?? []
+    expect((await fetch(page)).status).toBe(200)
     demo.signal('SIGINT')
     expect(await demo.ended, demo.err()).toBe(130)
     expect(demo.err()).toBe('')
