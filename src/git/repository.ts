@@ -123,6 +123,12 @@ export function openRepository(options: RepositoryOptions): Repository {
     return `; it has ${shown.join(', ')}${more}`
   }
 
+  /** A branch that the remote has no more is not asked for again, and keeps nothing here. */
+  async function forget(branch: string): Promise<void> {
+    branches.delete(branch)
+    await clone.git(['update-ref', '-d', localName(branch)]).catch(() => undefined)
+  }
+
   async function tidy(): Promise<void> {
     exchanges += 1
     if (exchanges % Math.ceil(packs / 3) !== 0) return
@@ -150,7 +156,10 @@ export function openRepository(options: RepositoryOptions): Repository {
           !shallow.ok && first && /shallow|depth/i.test(detailOf(shallow.failure))
             ? await clone.exchange([...args, ...from], credentials, run)
             : shallow
-        if (!result.ok && isMissing(result.failure)) return missing(url, branch, await whatThereIs(credentials))
+        if (!result.ok && isMissing(result.failure)) {
+          await forget(branch)
+          return missing(url, branch, await whatThereIs(credentials))
+        }
         if (!result.ok) return { ok: false, ...problemOf(result.failure, url) }
         trusted = credentials
         branches.add(branch)
@@ -243,6 +252,7 @@ export function openRepository(options: RepositoryOptions): Repository {
         const result = await clone.exchange([...args, remoteName, `${sha ?? ''}:refs/heads/${branch}`], credentials, {
           branch,
         })
+        if (result.ok && sha === undefined) await forget(branch)
         return result.ok ? { ok: true } : result
       }),
   }
