@@ -6,7 +6,6 @@ import type { Runtime } from '../runtime.ts'
 export interface GitLog {
   /** What is known, oldest first; undefined while nothing is. Reads anew when `commit` is another than at the last reading. */
   of(rollout: KubeObject, commit: string | undefined): readonly Operation[] | undefined
-  forget(key: string): void
 }
 
 export interface GitLogOptions {
@@ -68,6 +67,5 @@ export function createGitLog(options: GitLogOptions): GitLog {
       }
       return entry.operations
     },
-    forget: (key) => void kept.delete(key),
   }
 }
