@@ -6,7 +6,7 @@ import { ForgeFailure } from './forge/forge.ts'
 import { rolloutTrailer } from './message.ts'
 import type { PushResult } from './repository.ts'
 import type { SourceRef } from './source-ref.ts'
-import { parseStateFile, stateFilePath } from './statefile.ts'
+import { parseStateFile, type StoredState, stateFilePath } from './statefile.ts'
 import { parseTrailers, trailer } from './trailers.ts'
 
 interface Named {
@@ -103,17 +103,17 @@ async function isGone(branch: Branch, commit: string, source: SourceRef): Promis
   return (await branch.repository.fetchCommit(commit, source.credentials)) !== 'here'
 }
 
-/** The cluster to which the state file on a branch belongs. */
-export async function clusterOn(
+/** What the state file says at a commit; nothing where there is none that can be read. */
+export async function stateOn(
   branch: Branch,
   source: SourceRef,
   rollout: Named,
-  head: string,
-): Promise<string | undefined> {
+  commit: string,
+): Promise<StoredState | undefined> {
   const file = stateFilePath(source.path, rollout)
-  const [version] = await branch.repository.versions(file, [head])
+  const [version] = await branch.repository.versions(file, [commit])
   const stored = version && parseStateFile(file, version.content)
-  return stored?.ok ? stored.state.cluster : undefined
+  return stored?.ok ? stored.state : undefined
 }
 
 /** Where the branches of a Rollout stand. Throws SluiceError when the remote does not answer. */

@@ -74,7 +74,7 @@ export interface Outcomes {
   /** The commits of the branch, oldest first. */
   commits: Commit[]
   /** The state file on the branch. */
-  state?: StoredState
+  state?: StoredState | undefined
   labels: string[]
 }
 

@@ -8,7 +8,6 @@ import { type Forge, ForgeFailure, type PullRequest } from './forge/forge.ts'
 import { operationOf } from './history.ts'
 import { committed, type Identity, type Job, prepare, whyNot } from './operation.ts'
 import {
-  clusterOn,
   collides,
   headsOf,
   isQuestionBranch,
@@ -17,10 +16,11 @@ import {
   pullPrefix,
   pushFailure,
   readOwnBranch,
+  stateOn,
 } from './pull-branch.ts'
+import { declined, opsOf } from './pull-outcome.ts'
 import { createRounds } from './pull-rounds.ts'
 import { closedBody, outcomeWords, readMarker } from './pull-words.ts'
-import { parseStateFile, stateFilePath } from './statefile.ts'
 import type { PushAttempt, Writer } from './writer.ts'
 
 export interface PullWriterOptions {
@@ -128,7 +128,7 @@ export function createPullWriter(options: PullWriterOptions): PullWriter {
     const { ops = [], closed: byUs } = readMarker(pull.body)
     const arrived = pull.state === 'merged' && pull.base === base
     if (!arrived && byUs && pull.state === 'closed') return
-    const problem = arrived ? undefined : declined(pull, base, await closerOf(pull, forge))
+    const problem = arrived ? undefined : await declined(pull, base, forge)
     for (const [id, job] of jobsOf(key)) {
       if (job.entry.op !== op && !ops.includes(job.entry.op)) continue
       if (problem) settle(id, job, { state: 'Refused', problem })
@@ -172,7 +172,7 @@ export function createPullWriter(options: PullWriterOptions): PullWriter {
       cluster: identity.cluster,
       commits: own.commits.toReversed(),
       labels: source.write.pullRequest?.labels ?? [],
-      ...(await stateOn(newest, own.head)),
+      state: await stateOn(branch, source, rollout, own.head),
     })
     if (open) await forge.update(open, words)
     const pull = open ?? (await forge.open(name, source.branch, words))
@@ -226,13 +226,6 @@ export function createPullWriter(options: PullWriterOptions): PullWriter {
     return sha
   }
 
-  async function stateOn({ source, rollout }: Job, head: string) {
-    const file = stateFilePath(source.path, rollout)
-    const [version] = await branch.repository.versions(file, [head])
-    const stored = version && parseStateFile(file, version.content)
-    return stored?.ok ? { state: stored.state } : {}
-  }
-
   /** Closes what a newer pull request carries too, and removes branches that have done their service. */
   async function tidyUp(
     at: { forge: Forge } & Pick<Job, 'source' | 'rollout'>,
@@ -249,7 +242,7 @@ export function createPullWriter(options: PullWriterOptions): PullWriter {
       if (!isDone && !isOver && !lying?.pull) continue
       const own = await readOwnBranch(branch, source, rollout, name)
       // Two clusters may write to one repository, each with its own path.
-      if (!own || (!isDone && (await clusterOn(branch, source, rollout, sha)) !== identity.cluster)) continue
+      if (!own || (!isDone && (await stateOn(branch, source, rollout, sha))?.cluster !== identity.cluster)) continue
       if (pull?.state === 'merged') await hear(key, pull, name.slice(pullPrefix(rollout).length), source.branch, forge)
       if (pull?.state === 'open') {
         const why = lying?.pull
@@ -280,24 +273,9 @@ export function createPullWriter(options: PullWriterOptions): PullWriter {
   }
 }
 
-/** The operations that a pull request carries; where its last line was lost, the one that its branch names. */
-function opsOf(pull: PullRequest, op: string): string[] {
-  return [op, ...(readMarker(pull.body).ops ?? [])]
-}
-
 function carries(own: OwnBranch, jobs: [id: string, job: Job][]): boolean {
   const there = own.commits.map((commit) => operationOf(commit)?.op).reverse()
   return there.length === jobs.length && jobs.every(([, job], i) => job.entry.op === there[i])
-}
-
-async function closerOf(pull: PullRequest, forge: Forge): Promise<string> {
-  const { closed, merged } = await forge.verdicts(pull)
-  return (closed?.by ?? merged?.by)?.login ?? 'somebody'
-}
-
-function declined(pull: PullRequest, base: string, who: string): Problem {
-  const where = pull.state === 'merged' ? `merged into ${pull.base} instead of ${base} by ${who}` : `declined by ${who}`
-  return { reason: 'PullRequestDeclined', message: `${where} in ${pull.reference}` }
 }
 
 function moved(name: string): Problem {
