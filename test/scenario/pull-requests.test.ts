@@ -77,8 +77,11 @@ describe.concurrent('Sluice proposes, people merge', { timeout: 240_000 }, () =>
     await settled(s)
     expect(s.status().git).toMatchObject({ committed: true, lastCommit: merged })
     expect(await s.file('clusters/test/virtualservice-my-app.yaml')).toMatch(/weight: 0\n[\s\S]*weight: 100/)
+    await s.stays('quiet', (status) => status.phase === 'Healthy' && s.weight('v2') === 100, 3_000)
+    // The merge has come back through the source by now: applying it is done once, and moves nothing.
     const routes = s.routes().length
-    await s.stays('quiet', (status) => status.phase === 'Healthy' && s.routes().length === routes, 3_000)
+    await s.stays('quiet', (status) => status.phase === 'Healthy' && s.routes().length === routes, 2_500)
+    expect(s.weights('v2')).toEqual([0, 20, 100])
     expect(s.status()).toMatchObject({ attempt: 1 })
     expect(forge.pulls).toHaveLength(1)
   })
