@@ -95,7 +95,7 @@ function reapplied(turn: Turn): Decision | undefined {
   if (!stable || !canary || stable !== destinationOf(turn.spec, 'stable', status)) return undefined
   const share = o.traffic.shares[canary] ?? 0
   if (share <= 0 || stableIsGone(turn)) return undefined
-  turn.effects.unshift({ kind: 'setWeight', stable, canary, weight: 0, direction: 'retreat', reason: 'Reapplied' })
+  lowerWeight(turn, { stable, canary }, 0, 'Reapplied')
   const message = `${canary} was given ${percent(share)} of the traffic before Git could be told that it has none; put back to 0%`
   event(turn, 'Warning', 'WeightRaised', message)
   return { phase: 'Healthy', reason: 'WeightRaised', message, requeueAfterMs: 0 }

@@ -105,7 +105,7 @@ export function event(turn: Turn, type: 'Normal' | 'Warning', reason: string, me
 }
 
 /** Takes traffic off the canary, before anything else that this turn does (I2). */
-export function lowerWeight(turn: Turn, pair: Pair, weight: number, reason: string): void {
+export function lowerWeight(turn: Turn, pair: Pick<Pair, 'stable' | 'canary'>, weight: number, reason: string): void {
   const { stable, canary } = pair
   turn.effects.unshift({ kind: 'setWeight', stable, canary, weight, direction: 'retreat', reason })
 }
