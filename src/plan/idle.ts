@@ -90,7 +90,7 @@ function leftover(turn: Turn): Decision | undefined {
  */
 function reapplied(turn: Turn): Decision | undefined {
   const { status, o } = turn
-  const entry = status.git?.pending?.find((e) => e.weights?.weight === 0 && !e.void)
+  const entry = status.git?.pending?.find((e) => e.weights?.weight === 0 && !e.void && !e.declined)
   const { stable, canary } = entry?.weights ?? {}
   if (!stable || !canary || stable !== destinationOf(turn.spec, 'stable', status)) return undefined
   const share = o.traffic.shares[canary] ?? 0
