@@ -20,14 +20,15 @@ const marker = z.object({
   digest: z.string().optional(),
   closed: z.boolean().optional(),
 })
-const pattern = /\n*<!-- sluice: (\{[^\n]*\}) -->\s*$/
+const begin = '<!-- sluice: '
+const end = ' -->'
 
 /** Reads the last line of a body; nothing where somebody has taken it away. */
 export function readMarker(body: string): Marker {
-  const found = pattern.exec(body)
-  if (!found) return {}
+  const { line } = parted(body)
+  if (line === undefined) return {}
   try {
-    return marker.catch({}).parse(JSON.parse(found[1]!))
+    return marker.catch({}).parse(JSON.parse(line.slice(begin.length, -end.length)))
   } catch {
     return {}
   }
@@ -35,7 +36,15 @@ export function readMarker(body: string): Marker {
 
 export function withMarker(body: string, value: Marker): string {
   const json = JSON.stringify(value).replaceAll('<', '\\u003c').replaceAll('>', '\\u003e')
-  return `${body.replace(pattern, '').trimEnd()}\n\n<!-- sluice: ${json} -->`
+  return `${parted(body).text}\n\n${begin}${json}${end}`
+}
+
+/** A body without its marker, and that line. In one pass: whoever may edit a body must not be able to keep the process busy. */
+function parted(body: string): { text: string; line?: string } {
+  const text = body.trimEnd()
+  const at = text.lastIndexOf('\n') + 1
+  const line = text.slice(at)
+  return line.startsWith(begin) && line.endsWith(end) ? { text: text.slice(0, at).trimEnd(), line } : { text }
 }
 
 /** The body of a pull request that is over. */

@@ -9,6 +9,9 @@ export interface HookNews {
   repositories: string[]
 }
 
+/** Longest spelling of a repository that is compared; no forge has a longer one. */
+const LONGEST = 4_096
+
 const change = z.looseObject({ name: z.string().optional(), type: z.string().optional() }).nullish()
 const place = z.looseObject({
   full_name: z.string().optional(),
@@ -70,7 +73,7 @@ export function isSameRepository(url: string, repositories: readonly string[]): 
   if (repositories.length === 0) return true
   const mine = pathOf(url)
   return repositories.some((one) => {
-    const path = pathOf(one)
+    const path = one.length > LONGEST ? '' : pathOf(one)
     return path !== '' && (mine === path || mine.endsWith(`/${path}`))
   })
 }

@@ -65,3 +65,10 @@ test.each(['checkout', 'a.lock', 'x'.repeat(253), `${'x'.repeat(249)}.lock`])(
     }
   },
 )
+
+test('a body of a million line ends, or of as many markers, keeps nobody waiting', () => {
+  // Either takes minutes where the marker is looked for at every place of the body.
+  expect(readMarker(`${'\n'.repeat(1_000_000)}x`)).toEqual({})
+  expect(readMarker(`${'<!-- sluice: {'.repeat(75_000)}x`)).toEqual({})
+  expect(readMarker(withMarker('\n'.repeat(1_000_000), { digest: 'd' }))).toEqual({ digest: 'd' })
+})

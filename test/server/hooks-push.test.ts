@@ -106,3 +106,7 @@ describe('a repository is known again', () => {
     expect(isSameRepository(url, [told])).toBe(false)
   })
 })
+
+test('a spelling that no forge has is no repository, and is not looked at for long', () => {
+  expect(isSameRepository('https://git.example.com/shop/config', [`a${'/'.repeat(250_000)}b`])).toBe(false)
+})
