@@ -3,6 +3,7 @@ import type { Problem } from '../errors.ts'
 import { fieldAt } from '../kube/field.ts'
 import type { KustomizationFile } from './kustomization.ts'
 import { build, type Kind, type Rendering } from './kustomize/build.ts'
+import { fieldOf } from './kustomize/kinds.ts'
 import { referencesOf } from './kustomize/layer.ts'
 import type { Manifest, Path } from './manifest.ts'
 import { type Read, type Rendered, renderedManifest } from './rendered.ts'
@@ -34,7 +35,7 @@ export function kustomizedIn(tree: Tree, kind: Kind): Promise<KustomizedObjects>
   return tree.derived(`kustomized ${kind.group}/${kind.kind}`, async () => {
     const result: KustomizedObjects & { covered: Set<string> } = { objects: [], covered: new Set(), problems: [] }
     for (const root of await rootsIn(tree)) {
-      const built = await build(tree.read, root.folder, kind)
+      const built = await build(tree.read, root.folder, [kind])
       for (const file of built.files) result.covered.add(file)
       result.problems.push(...built.problems)
       for (const rendering of built.objects) result.objects.push(objectOf(root, rendering, built, kind))
@@ -78,7 +79,7 @@ async function renderAgain(
   kind: Kind,
   id: { name: string; namespace: string | undefined },
 ): Promise<Manifest | undefined> {
-  const built = await build(read, root.folder, kind)
+  const built = await build(read, root.folder, [kind])
   const found = built.objects.filter(
     ({ ids }) => ids.at(-1)!.name === id.name && ids.at(-1)!.namespace === id.namespace,
   )
@@ -92,11 +93,6 @@ async function renderAgain(
     again: (other) => renderAgain(other, root, kind, id),
   }
   return renderedManifest(one.base, rendered)
-}
-
-/** The part of an object that Sluice reads and edits. */
-function fieldOf({ kind }: Kind): Path {
-  return kind === 'Deployment' ? ['spec', 'template'] : ['spec']
 }
 
 /** Whether its own file alone decides: nothing of the field comes from elsewhere, and nothing is gone. */

@@ -1,21 +1,26 @@
 import type { Problem } from '../../errors.ts'
 import { groupOf } from '../group.ts'
 import { type Manifest, readManifests } from '../manifest.ts'
-import { type TracedMap, tracedAt } from '../traced.ts'
+import { at, type TracedMap, textOf, tracedAt } from '../traced.ts'
 import { kustomizationNames, type Layer, pathFrom, readLayer } from './layer.ts'
+import { generatorsOf } from './obstacles.ts'
+import { followNames } from './references.ts'
 import { transform } from './transform.ts'
 
 /** Reads a file of the repository; undefined where there is none. */
 export type Read = (path: string) => Promise<Buffer | undefined>
 
-/** The kind of object that is rendered; others are passed over. */
 export interface Kind {
   group: string
   kind: string
 }
 
+/** The kinds of objects that are rendered; others are passed over. */
+export type Wanted = readonly Kind[] | 'All'
+
 /** One object as a kustomization renders it. */
 export interface Rendering {
+  kind: Kind
   object: TracedMap
   /** Where it is declared, before any kustomization changed it. */
   base: Manifest
@@ -33,6 +38,8 @@ export interface Build {
   folders: Set<string>
   /** What could not be read. */
   problems: Problem[]
+  /** What would make objects of its own, which are not rendered: charts and generators, by the field of the kustomization. */
+  generators: { field: string; problem: Problem }[]
 }
 
 const filesRead = 5_000
@@ -41,13 +48,17 @@ const deepest = 32
 const rendered = 1_000
 
 /**
- * Renders the objects of one kind as `kustomize build` of a folder does. What is not supported is an obstacle of the objects that it may
+ * Renders objects as `kustomize build` of a folder does. What is not supported is an obstacle of the objects that it may
  * change, never a guess. Kustomize's order: resources, components, then patches, namespace, names, labels, annotations, images.
  */
-export async function build(read: Read, folder: string, kind: Kind): Promise<Build> {
-  const result: Build = { objects: [], files: new Set(), folders: new Set(), problems: [] }
+export async function build(read: Read, folder: string, wanted: Wanted): Promise<Build> {
+  const result: Build = { objects: [], files: new Set(), folders: new Set(), problems: [], generators: [] }
   let renderings = 0
-  result.objects = await accumulate(folder, [])
+  const problem = (found: Problem) => void result.problems.push(found)
+  const everything = wanted === 'All'
+  const objects = (await accumulate(folder, [])).filter((rendering) => !isLocal(rendering))
+  if (everything) followNames(objects)
+  result.objects = objects
   return result
 
   async function accumulate(path: string, within: string[], onto: Rendering[] = []): Promise<Rendering[]> {
@@ -66,6 +77,7 @@ export async function build(read: Read, folder: string, kind: Kind): Promise<Bui
       return onto
     }
     result.folders.add(path)
+    result.generators.push(...generatorsOf(layer))
     const objects = [...onto]
     for (const field of ['resources', 'bases']) {
       for (const [i, entry] of listIn(layer, field).entries()) {
@@ -86,7 +98,7 @@ export async function build(read: Read, folder: string, kind: Kind): Promise<Bui
         for (const object of all) object.obstacle ??= problem
       }
     }
-    return await transform(layer, all, kind, readTracked)
+    return await transform(layer, all, { read: readTracked, everything, problem })
   }
 
   async function resource(
@@ -106,16 +118,17 @@ export async function build(read: Read, folder: string, kind: Kind): Promise<Bui
   }
 
   function objectsIn(file: string, content: Buffer): Rendering[] {
-    if (!content.includes(kind.kind)) return []
-    const { manifests, problems } = readManifests(file, content)
+    if (!everything && !wanted.some(({ kind }) => content.includes(kind))) return []
+    const { manifests, problems, others } = readManifests(file, content)
     result.problems.push(...problems)
-    return manifests
-      .filter(({ object }) => object.kind === kind.kind && groupOf(object.apiVersion) === kind.group)
-      .flatMap((base): Rendering[] => {
-        const object = tracedAt(base.object, { file, document: base.document, path: base.path })
-        const { name, namespace } = base.object.metadata
-        return object instanceof Map ? [{ object, base, ids: [{ name, namespace }] }] : []
-      })
+    if (everything) for (const line of others) problem({ reason: 'ManifestInvalid', message: noObject, file, line })
+    return manifests.flatMap((base): Rendering[] => {
+      const kind = { group: groupOf(base.object.apiVersion), kind: base.object.kind }
+      if (!everything && !wanted.some((one) => one.kind === kind.kind && one.group === kind.group)) return []
+      const object = tracedAt(base.object, { file, document: base.document, path: base.path })
+      const { name, namespace } = base.object.metadata
+      return object instanceof Map ? [{ kind, object, base, ids: [{ name, namespace }] }] : []
+    })
   }
 
   async function layerIn(path: string): Promise<Layer | undefined> {
@@ -137,6 +150,14 @@ export async function build(read: Read, folder: string, kind: Kind): Promise<Bui
     if (content) result.files.add(path)
     return content
   }
+}
+
+export const noObject = 'is no Kubernetes object: it has no apiVersion and kind'
+
+/** Objects that are there for kustomize alone. */
+function isLocal({ object }: Rendering): boolean {
+  const said = textOf(at(object, ['metadata', 'annotations', 'config.kubernetes.io/local-config']))
+  return said !== undefined && said !== 'false'
 }
 
 export function refusal(layer: Layer, message: string, ...field: (string | number)[]): Problem {

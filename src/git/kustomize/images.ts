@@ -1,4 +1,6 @@
 import { at, isLeaf, type Leaf, type Place, type Traced, type TracedMap, textOf } from '../traced.ts'
+import type { Kind } from './build.ts'
+import { podSpecOf } from './kinds.ts'
 
 export interface ImageParts {
   name: string
@@ -24,19 +26,29 @@ export function joinImage({ name, tag, digest }: ImageParts): string {
   return `${name}${tag === '' ? '' : `:${tag}`}${digest === '' ? '' : `@${digest}`}`
 }
 
-/** Gives every image of a pod template that an entry of `images` names what that entry says. */
-export function setImages(object: TracedMap, entries: Traced[], place: Place): void {
-  const pod = at(object, ['spec', 'template', 'spec'])
+/** Gives every image of containers, wherever an object has some, that an entry of `images` names what that entry says. */
+export function setImages(object: TracedMap, kind: Kind, entries: Traced[], place: Place): void {
+  if (kind.kind === 'CustomResourceDefinition') return
+  const all = [...containersIn(object)]
+  const volumes = itemsOf(at(object, [...(podSpecOf(kind) ?? []), 'volumes']))
   entries.forEach((entry, i) => {
     if (!(entry instanceof Map)) return
     const here = { ...place, path: [...place.path, i] }
-    for (const list of ['containers', 'initContainers'])
-      for (const container of itemsOf(at(pod, [list]))) setImage(container, 'image', entry, here)
-    for (const volume of itemsOf(at(pod, ['volumes']))) {
+    for (const container of all) setImage(container, 'image', entry, here)
+    for (const volume of volumes) {
       const source = volume.get('image')
       if (source instanceof Map) setImage(source, 'reference', entry, here)
     }
   })
+}
+
+function* containersIn(node: Traced): Generator<TracedMap> {
+  if (Array.isArray(node)) for (const item of node) yield* containersIn(item)
+  if (!(node instanceof Map)) return
+  for (const [key, value] of node) {
+    yield* containersIn(value)
+    if (key === 'containers' || key === 'initContainers') yield* itemsOf(value)
+  }
 }
 
 function setImage(holder: TracedMap, field: string, entry: TracedMap, place: Place): void {

@@ -1,33 +1,66 @@
 import { at, mapAt, type Traced, type TracedMap } from '../traced.ts'
+import type { Kind } from './build.ts'
+import { isBuiltIn, podTemplateOf } from './kinds.ts'
 
-/** Where labels and annotations go, as kustomize's own defaults have it; for custom resources the object's metadata alone. */
-const selectors = [
+/** Selectors in a pod's spec that are about the pods of the same kind, as kustomize's own defaults have them. */
+const podSelectors = [
   'affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution.labelSelector.matchLabels',
   'affinity.podAffinity.preferredDuringSchedulingIgnoredDuringExecution.podAffinityTerm.labelSelector.matchLabels',
   'affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution.labelSelector.matchLabels',
   'affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution.podAffinityTerm.labelSelector.matchLabels',
   'topologySpreadConstraints.labelSelector.matchLabels',
-].map((path) => path.split('.'))
+].map((path) => `spec.template.spec.${path}`)
+
+/** Selectors by kind: `always` is made where it is missing. */
+const selectors: Record<string, { always?: string; ifThere?: string[] }> = {
+  Service: { always: 'spec.selector' },
+  ReplicationController: { always: 'spec.selector' },
+  Deployment: { always: 'spec.selector.matchLabels', ifThere: podSelectors },
+  StatefulSet: { always: 'spec.selector.matchLabels', ifThere: podSelectors },
+  ReplicaSet: { always: 'spec.selector.matchLabels' },
+  DaemonSet: { always: 'spec.selector.matchLabels' },
+  Job: { ifThere: ['spec.selector.matchLabels'] },
+  CronJob: { ifThere: ['spec.jobTemplate.spec.selector.matchLabels'] },
+  PodDisruptionBudget: { ifThere: ['spec.selector.matchLabels'] },
+  NetworkPolicy: {
+    ifThere: ['', 'ingress.from.', 'egress.to.'].map((peer) => `spec.${peer}podSelector.matchLabels`),
+  },
+}
 
 export interface LabelReach {
   templates: boolean
   selectors: boolean
 }
 
-/** Sets labels on an object, and on a Deployment's template and selectors as far as they reach. */
-export function setLabels(object: TracedMap, pairs: TracedMap, isDeployment: boolean, reach: LabelReach): void {
+/** Sets labels on an object, and on its templates and selectors as far as they reach; of custom resources on the metadata alone. */
+export function setLabels(object: TracedMap, pairs: TracedMap, kind: Kind, reach: LabelReach): void {
   set(object, ['metadata', 'labels'], pairs)
-  if (!isDeployment) return
-  if (reach.templates || reach.selectors) set(object, ['spec', 'template', 'metadata', 'labels'], pairs)
-  if (!reach.selectors) return
-  set(object, ['spec', 'selector', 'matchLabels'], pairs)
-  const pod = at(object, ['spec', 'template', 'spec'])
-  for (const path of selectors) for (const map of reached(pod, path)) assign(map, pairs)
+  if (reach.templates || reach.selectors) {
+    for (const { holder, path } of templates(object, kind)) set(holder, [...path, 'labels'], pairs)
+  }
+  if (!reach.selectors || !isBuiltIn(kind)) return
+  const { always, ifThere = [] } = selectors[kind.kind] ?? {}
+  if (always !== undefined) set(object, always.split('.'), pairs)
+  for (const path of ifThere) for (const map of reached(object, path.split('.'))) assign(map, pairs)
 }
 
-export function setAnnotations(object: TracedMap, pairs: TracedMap, isDeployment: boolean): void {
+export function setAnnotations(object: TracedMap, pairs: TracedMap, kind: Kind): void {
   set(object, ['metadata', 'annotations'], pairs)
-  if (isDeployment) set(object, ['spec', 'template', 'metadata', 'annotations'], pairs)
+  for (const { holder, path, isClaim } of templates(object, kind))
+    if (!isClaim) set(holder, [...path, 'annotations'], pairs)
+}
+
+/** The metadata of what a kind makes: pods, jobs, claims. */
+function templates(object: TracedMap, kind: Kind): { holder: TracedMap; path: string[]; isClaim: boolean }[] {
+  const template = kind.kind === 'PodTemplate' ? undefined : podTemplateOf(kind)
+  if (!template) return []
+  const paths = kind.kind === 'CronJob' ? [['spec', 'jobTemplate'], template] : [template]
+  const claims = kind.kind === 'StatefulSet' ? at(object, ['spec', 'volumeClaimTemplates']) : undefined
+  const made = Array.isArray(claims) ? claims.filter((claim) => claim instanceof Map) : []
+  return [
+    ...paths.map((path) => ({ holder: object, path: [...path, 'metadata'], isClaim: false })),
+    ...made.map((holder) => ({ holder, path: ['metadata'], isClaim: true })),
+  ]
 }
 
 function set(object: TracedMap, path: string[], pairs: TracedMap): void {
@@ -40,7 +73,7 @@ function assign(map: TracedMap, pairs: TracedMap): void {
 }
 
 /** The mappings at a path that goes through every item of the lists on its way. */
-function reached(node: Traced | undefined, path: string[]): TracedMap[] {
+export function reached(node: Traced | undefined, path: string[]): TracedMap[] {
   if (Array.isArray(node)) return node.flatMap((item) => reached(item, path))
   if (!(node instanceof Map)) return []
   const [key, ...rest] = path

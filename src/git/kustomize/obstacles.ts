@@ -18,8 +18,23 @@ const harmless = new Set([
 const references =
   /"(configMap|secret|configMapRef|secretRef|configMapKeyRef|secretKeyRef|persistentVolumeClaim|imagePullSecrets|serviceAccountName|serviceAccount|priorityClassName|resourceClaimName|resourceClaimTemplateName)":/
 
-/** Why a kustomization may change an object in a way that is not rendered here; undefined when it does not. */
-export function obstacleOf(layer: Layer, { object, ids }: Rendering, kind: Kind): Problem | undefined {
+const generating = ['configMapGenerator', 'secretGenerator', 'generators', 'helmCharts', 'helmChartInflationGenerator']
+
+/** What would make objects of its own. */
+export function generatorsOf(layer: Layer): { field: string; problem: Problem }[] {
+  return generating
+    .filter((field) => !isEmpty(layer.content[field]))
+    .map((field) => ({
+      field,
+      problem: refusal(layer, `makes objects with ${field}, which Sluice does not render`, field),
+    }))
+}
+
+/**
+ * Why a kustomization may change an object in a way that is not rendered here; undefined when it does not. With `everything`, names that
+ * objects have for each other are followed later, and what generates them is told of on its own.
+ */
+export function obstacleOf(layer: Layer, { object, ids, kind }: Rendering, everything: boolean): Problem | undefined {
   const { content } = layer
   const refused = (message: string, ...field: (string | number)[]) => refusal(layer, message, ...field)
   const foreign = Object.keys(content).find((field) => !harmless.has(field) && !isEmpty(content[field]))
@@ -31,7 +46,7 @@ export function obstacleOf(layer: Layer, { object, ids }: Rendering, kind: Kind)
   const text = JSON.stringify(plain(object))
   const variable = listAt(content, 'vars').findIndex((entry) => text.includes(`$(${textAt(entry, 'name') ?? ''})`))
   if (variable >= 0) return refused('uses vars, which Sluice does not render', 'vars', variable)
-  if (kind.kind !== 'Deployment') return undefined
+  if (kind.kind !== 'Deployment' || everything) return undefined
 
   const template = JSON.stringify(plain(at(object, ['spec', 'template']) ?? { value: null }))
   if (!isEmpty(content.generators)) return refused('uses generators, which Sluice does not render', 'generators')

@@ -3,10 +3,11 @@ import { groupOf } from '../group.ts'
 import { isObject } from '../manifest.ts'
 import { copyOf, type Place, plain, type Traced, type TracedMap, textOf, tracedAt } from '../traced.ts'
 import { parseYaml, plainJson } from '../yaml-document.ts'
-import { type Kind, type Read, type Rendering, refusal } from './build.ts'
+import { type Read, type Rendering, refusal } from './build.ts'
 import { type Layer, pathFrom } from './layer.ts'
 import { Inapplicable, operate } from './operations.ts'
 import { merge, mergeKeysOf, Unmergeable } from './strategic.ts'
+import type { Building } from './transform.ts'
 
 type Field = 'patches' | 'patchesStrategicMerge' | 'patchesJson6902'
 
@@ -22,38 +23,42 @@ interface Patch {
 export async function patchAll(
   layer: Layer,
   objects: Rendering[],
-  kind: Kind,
   fields: Field[],
-  read: Read,
+  { read, everything, problem }: Building,
 ): Promise<Rendering[]> {
   let all = objects
   for (const field of fields) {
     for (const [i, entry] of listAt(layer.content, field).entries()) {
       const patch = await readPatch(layer, field, i, entry, read)
       if (typeof patch === 'string') {
-        const problem = refusal(layer, patch, field, i)
-        for (const rendering of all) rendering.obstacle ??= problem
-      } else all = all.filter((rendering) => apply(layer, patch, rendering, kind))
+        const refused = refusal(layer, patch, field, i)
+        for (const rendering of all) rendering.obstacle ??= refused
+        if (everything) problem(refused)
+        continue
+      }
+      const lost = everything && patch.target === undefined ? patch.documents.find((d) => isForNone(d, all)) : undefined
+      if (lost) problem(refusal(layer, 'has a patch for an object that it does not have', field, i))
+      all = all.filter((rendering) => apply(layer, patch, rendering))
     }
   }
   return all
 }
 
 /** Applies a patch to one object, where it is meant; false when that deletes it. */
-function apply(layer: Layer, patch: Patch, rendering: Rendering, kind: Kind): boolean {
+function apply(layer: Layer, patch: Patch, rendering: Rendering): boolean {
   const { target, options, documents } = patch
   try {
     for (const document of documents) {
       if (Array.isArray(document)) {
         if (target === undefined) throw new Inapplicable('has no target')
-        if (!isTarget(target, rendering, kind)) continue
+        if (!isTarget(target, rendering)) continue
         operate(rendering.object, document)
         called(rendering)
       } else if (document instanceof Map) {
-        const meant = target === undefined ? isAbout(document, rendering) : isTarget(target, rendering, kind)
+        const meant = target === undefined ? isAbout(document, rendering) : isTarget(target, rendering)
         if (!meant) continue
         if (Object.values(isObject(options) ? options : {}).includes(true)) throw new Unmergeable('uses options')
-        const merged = merge(rendering.object, withoutName(copyOf(document)), mergeKeysOf(kind.group, kind.kind))
+        const merged = merge(rendering.object, withoutName(copyOf(document)), mergeKeysOf(rendering.kind))
         if (!merged) return false
         rendering.object = merged
       }
@@ -63,6 +68,10 @@ function apply(layer: Layer, patch: Patch, rendering: Rendering, kind: Kind): bo
     rendering.obstacle ??= refusal(layer, `patches it, but the patch ${error.message}`, ...patch.at)
   }
   return true
+}
+
+function isForNone(document: Traced, all: Rendering[]): boolean {
+  return document instanceof Map && !all.some((rendering) => isAbout(document, rendering))
 }
 
 /** Operations may have changed the name. */
@@ -129,12 +138,12 @@ function isAbout(patch: TracedMap, { base, ids }: Rendering): boolean {
   return ids.some((id) => id.name === name && effective(id.namespace) === effective(namespace))
 }
 
-function isTarget(target: unknown, { base, ids, object }: Rendering, { kind }: Kind): boolean {
+function isTarget(target: unknown, { base, ids, object }: Rendering): boolean {
   const [, version = base.object.apiVersion] = base.object.apiVersion.split('/')
   const says = (field: string) => textAt(target, field)
   const known = [ids[0]!, ids.at(-1)!]
   return (
-    matches(says('kind'), kind) &&
+    matches(says('kind'), base.object.kind) &&
     matches(says('group'), groupOf(base.object.apiVersion)) &&
     matches(says('version'), version) &&
     known.some(({ name }) => matches(says('name'), name)) &&

@@ -1,33 +1,44 @@
 import { isLeaf, type Traced, type TracedMap, textOf } from '../traced.ts'
+import type { Kind } from './build.ts'
+import { isBuiltIn, podSpecOf } from './kinds.ts'
 
-/**
- * Merge keys of the lists in a Deployment, by the path of field names.
- * https://github.com/kubernetes/kubernetes/blob/master/api/openapi-spec/swagger.json (x-kubernetes-patch-merge-key, -list-map-keys)
- */
-const pod = 'spec.template.spec'
+/** Merge keys of the lists in the spec of a pod, by the path of field names from there. */
 const container = (list: string): [string, string[]][] => [
-  [`${pod}.${list}`, ['name']],
-  [`${pod}.${list}.env`, ['name']],
-  [`${pod}.${list}.ports`, ['containerPort', 'protocol']],
-  [`${pod}.${list}.volumeMounts`, ['mountPath']],
-  [`${pod}.${list}.volumeDevices`, ['devicePath']],
-  [`${pod}.${list}.resources.claims`, ['name']],
+  [list, ['name']],
+  [`${list}.env`, ['name']],
+  [`${list}.ports`, ['containerPort', 'protocol']],
+  [`${list}.volumeMounts`, ['mountPath']],
+  [`${list}.volumeDevices`, ['devicePath']],
+  [`${list}.resources.claims`, ['name']],
 ]
-const deploymentKeys: ReadonlyMap<string, string[]> = new Map([
+const podKeys: [string, string[]][] = [
   ...container('containers'),
   ...container('initContainers'),
   ...container('ephemeralContainers'),
-  [`${pod}.volumes`, ['name']],
-  [`${pod}.imagePullSecrets`, ['name']],
-  [`${pod}.hostAliases`, ['ip']],
-  [`${pod}.topologySpreadConstraints`, ['topologyKey', 'whenUnsatisfiable']],
-  [`${pod}.resourceClaims`, ['name']],
-  [`${pod}.schedulingGates`, ['name']],
-])
+  ['volumes', ['name']],
+  ['imagePullSecrets', ['name']],
+  ['hostAliases', ['ip']],
+  ['topologySpreadConstraints', ['topologyKey', 'whenUnsatisfiable']],
+  ['resourceClaims', ['name']],
+  ['schedulingGates', ['name']],
+]
+const otherKeys: Record<string, [string, string[]][]> = {
+  Service: [['spec.ports', ['port', 'protocol']]],
+  ServiceAccount: ['secrets', 'imagePullSecrets'].map((list) => [list, ['name']]),
+  MutatingWebhookConfiguration: [['webhooks', ['name']]],
+  ValidatingWebhookConfiguration: [['webhooks', ['name']]],
+}
 
-/** What the merge of a kind needs; a list without keys is replaced as a whole, as all lists of custom resources are. */
-export function mergeKeysOf(group: string, kind: string): ReadonlyMap<string, string[]> {
-  return group === 'apps' && kind === 'Deployment' ? deploymentKeys : new Map()
+/**
+ * What the merge of a kind needs: the keys of its lists, by path. A list without keys is replaced as a whole, as all lists of custom
+ * resources are. https://github.com/kubernetes/kubernetes/blob/master/api/openapi-spec/swagger.json (x-kubernetes-patch-merge-key,
+ * -list-map-keys)
+ */
+export function mergeKeysOf(kind: Kind): ReadonlyMap<string, string[]> {
+  if (!isBuiltIn(kind)) return new Map()
+  const pod = podSpecOf(kind)?.join('.')
+  const own = pod === undefined ? [] : podKeys.map(([path, keys]) => [`${pod}.${path}`, keys] as const)
+  return new Map([...own, ...(otherKeys[kind.kind] ?? [])])
 }
 
 /** A directive, or a list, that is not merged here as kustomize would. */
