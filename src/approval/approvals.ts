@@ -242,7 +242,9 @@ function done(): void {}
 
 function reasonNotToAdd(approval: Approval, decision: Decision, now: number): DecisionResult | undefined {
   const { decisions, digest, allowed } = approval.spec
-  if (decision.id !== undefined && decisions.some((earlier) => earlier.id === decision.id)) {
+  // Of the same person: an id is free text for whoever writes through the API, and must not be able to stand for another's click.
+  const isSame = ({ id, via, by }: Decision) => id === decision.id && via === decision.via && by === decision.by
+  if (decision.id !== undefined && decisions.some(isSame)) {
     return { kind: 'Duplicate', approval, message: 'This decision was counted already' }
   }
   const ruling = rule(approval, now)

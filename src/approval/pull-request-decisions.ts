@@ -21,8 +21,8 @@ export function deedsOf(forge: Forge, pull: PullRequest, base: string, verdicts:
   const deeds: Deed[] = []
   const add = (what: Deed['what'], verdict: Decision['verdict'], who: ForgePerson | undefined, at: number) => {
     const nobody = who === undefined ? 'the forge does not say who did it' : botOrUs(who, pull)
-    const elsewhere =
-      what === 'merge' && pull.base !== base ? `it went into ${pull.base} instead of ${base}` : undefined
+    // Whoever may push can open another pull request of the same branch, with words of their own.
+    const elsewhere = what !== 'close' && pull.base !== base ? `it is for ${pull.base} instead of ${base}` : undefined
     const why = nobody ?? elsewhere
     deeds.push({
       what,
@@ -36,7 +36,9 @@ export function deedsOf(forge: Forge, pull: PullRequest, base: string, verdicts:
   for (const { by, at } of verdicts.approvals) add('review', 'Approve', by, at)
   const { merged, closed } = verdicts
   if (merged) add('merge', 'Approve', merged.by, merged.at)
-  if (closed && !readMarker(pull.body).closed) add('close', 'Reject', closed.by, closed.at)
+  // The mark is anybody's who may edit the body: it tells what we did ourselves, and takes nobody's rejection away.
+  const byUs = readMarker(pull.body).closed === true && (closed?.by === undefined || closed.by.login === pull.author)
+  if (closed && !byUs) add('close', 'Reject', closed.by, closed.at)
   return deeds.sort((a, b) => a.at - b.at)
 }
 

@@ -100,7 +100,7 @@ export function createPullRequests(config: PullRequestsConfig): PullRequests {
     if (over && refused.has(`${forge.id}${pull.reference}`)) return approval
     let current = approval
     for (const deed of deedsOf(forge, pull, source.branch, await forge.verdicts(pull))) {
-      const known = current.spec.decisions.some((decision) => decision.id === deed.id)
+      const known = current.spec.decisions.some((decision) => decision.via === 'git' && decision.id === deed.id)
       if (known || refused.has(deed.id)) continue
       current = await count(place, pull, current, deed)
     }

@@ -151,6 +151,14 @@ describe('deciding', () => {
     expect(stored().spec.decisions).toHaveLength(1)
   })
 
+  test('an id that somebody else has used already takes nobody’s word away', async () => {
+    await approvals.ask(owner, question({ required: 2 }))
+    await approvals.add(key, slackDecision('U1', { id: 'click-U2' }))
+    const no = slackDecision('U2', { id: 'click-U2', verdict: 'Reject' })
+    expect((await approvals.add(key, no)).kind).toBe('Recorded')
+    expect(observed()?.state).toBe('Rejected')
+  })
+
   test('a person’s second word of the same kind adds nothing; a change of mind to no does', async () => {
     await approvals.ask(owner, question({ required: 2 }))
     await approvals.add(key, slackDecision('U1'))

@@ -5,6 +5,7 @@ import { readApproval, rule } from '../../src/approval/object.ts'
 import { createPullRequests } from '../../src/approval/pull-requests.ts'
 import { createBranches } from '../../src/git/branch.ts'
 import { createForges } from '../../src/git/forge/find.ts'
+import { withMarker } from '../../src/git/pull-words.ts'
 import { parseStateFile } from '../../src/git/statefile.ts'
 import { resources } from '../../src/kube/resources.ts'
 import type { ApprovalQuestion } from '../../src/plan/effects.ts'
@@ -252,4 +253,25 @@ test('a review of an older commit does not count, and one of the newest does', a
   fake.review(1, 'robin')
   await until(async () => ((await state()) === 'Approved' ? true : undefined))
   expect((await approval()).spec.decisions.map(({ by }) => by)).toEqual(['git-user:robin'])
+})
+
+test('a review of another pull request of the same branch, for another base, decides nothing', async () => {
+  const { fake, until, state, approval, open } = await asked()
+  // Whoever may push can open it, with words that hide what an approval of it would do.
+  Object.assign(open()!, { base: 'junk', title: 'a typo', body: 'nothing to see' })
+  fake.review(1, 'dana')
+  await until(() => fake.pulls[0]!.comments.find(({ body }) => body.includes('decides nothing')))
+  expect(fake.pulls[0]!.comments[0]!.body).toContain('it is for junk instead of main')
+  expect((await approval()).spec.decisions).toEqual([])
+  expect(await state()).toBe('Pending')
+})
+
+test('a body that says we closed it takes nobody’s rejection away', async () => {
+  const { fake, until, state, approval } = await asked()
+  fake.faults.down = true
+  fake.close(1, 'dana')
+  fake.pulls[0]!.body = withMarker(fake.pulls[0]!.body, { closed: true })
+  fake.faults.down = false
+  await until(async () => ((await state()) === 'Rejected' ? true : undefined))
+  expect((await approval()).spec.decisions).toMatchObject([{ by: 'git-user:dana', verdict: 'Reject' }])
 })
