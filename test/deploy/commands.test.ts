@@ -45,7 +45,7 @@ function commandsOf(page: string, text: string): Command[] {
 const read = (page: string) => readFileSync(`${top}docs/${page}.md`, 'utf8')
 const [uninstall = '', alreadyGone = ''] = read('uninstall').split('## If the controller is already gone')
 const all = [
-  ...['install', 'slack', 'operate', 'health'].flatMap((page) => commandsOf(page, read(page))),
+  ...['install', 'slack', 'operate', 'health', 'gitops'].flatMap((page) => commandsOf(page, read(page))),
   ...commandsOf('uninstall', alreadyGone),
   ...commandsOf('uninstall', uninstall),
 ]
@@ -71,6 +71,10 @@ describe.skipIf(!hasKubectl)('with the real kubectl', () => {
     'kubectl apply -k deploy/overlays/namespace': async () => {
       const controller = await stage.controller({ leaderElection: true, leaseNamespace: 'sluice-system' })
       await controller.synced
+    },
+    'sluice resume shop/my-app --reason "Flux ignores the weights now"': async () => {
+      s.request('pause')
+      await s.until('paused', (status) => status.paused !== undefined)
     },
     'sluice abort shop/my-app --reason "Sluice is being uninstalled" --no-wait': async () => {
       await s.desire('v2')

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { phases } from '../../src/api/status.ts'
@@ -78,22 +78,34 @@ describe('alerts', () => {
   })
 })
 
-const pages = ['install', 'slack', 'operate', 'uninstall', 'health', 'deployments']
+const pages = readdirSync(`${top}docs`)
+  .filter((name) => name.endsWith('.md'))
+  .map((name) => name.replace('.md', ''))
+const others = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md']
 
-test.each(pages)('docs/%s.md links to what is there, and to headings that exist', (name) => {
-  for (const [, target = ''] of page(name).matchAll(/\]\((?!https?:)([^)]+)\)/g)) {
-    const [path = '', anchor] = target.split('#')
-    const file = join(top, 'docs', path === '' ? `${name}.md` : path)
-    expect(existsSync(file), target).toBe(true)
-    if (anchor === undefined) continue
-    const headings = [...readFileSync(file, 'utf8').matchAll(/^#+ (.*)$/gm)].map(([, text = '']) =>
-      text
-        .toLowerCase()
-        .replaceAll(/[^a-z0-9 -]/g, '')
-        .replaceAll(' ', '-'),
-    )
-    expect(headings, target).toContain(anchor)
-  }
+test.each([...pages.map((name) => `docs/${name}.md`), ...others])(
+  '%s links to what is there, and to headings that exist',
+  (name) => {
+    for (const [, target = ''] of readFileSync(top + name, 'utf8').matchAll(/\]\((?!https?:)([^)]+)\)/g)) {
+      const [path = '', anchor] = target.split('#')
+      const file = path === '' ? top + name : join(dirname(top + name), path)
+      expect(existsSync(file), target).toBe(true)
+      if (anchor === undefined) continue
+      const headings = [...readFileSync(file, 'utf8').matchAll(/^#+ (.*)$/gm)].map(([, text = '']) =>
+        text
+          .toLowerCase()
+          .replaceAll(/[^a-z0-9 -]/g, '')
+          .replaceAll(' ', '-'),
+      )
+      const ids = [...readFileSync(file, 'utf8').matchAll(/ id="([^"]+)"/g)].map(([, id = '']) => id)
+      expect([...headings, ...ids], target).toContain(anchor)
+    }
+  },
+)
+
+test('every page can be found from the README', () => {
+  const readme = readFileSync(`${top}README.md`, 'utf8')
+  expect(pages.filter((name) => !readme.includes(`docs/${name}.md`))).toEqual([])
 })
 
 test('every sluice command that the pages name exists', () => {

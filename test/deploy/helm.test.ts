@@ -103,9 +103,15 @@ describe.skipIf(!hasHelm)(hasHelm ? 'with helm' : 'with helm (skipped: helm is n
         { name: 'SLUICE_PROMETHEUS', value: 'https://prometheus.example.com' },
         { name: 'SLUICE_CLUSTER_NAME', value: 'eu-1' },
         { name: 'SLUICE_LOG_LEVEL', value: 'debug' },
+        { name: 'SLUICE_PAGE', value: '[::]:9000' },
+        { name: 'SLUICE_PAGE_HOSTS', value: 'sluice.example.com,sluice.internal' },
+        ...slackVariables('chat'),
         { name: 'HTTPS_PROXY', value: 'http://proxy:3128' },
       ]),
     )
+    expect(container.ports).toContainEqual({ name: 'page', containerPort: 9000, protocol: 'TCP' })
+    for (const role of ['viewer', 'approver', 'operator', 'override'])
+      expect(one('ClusterRole', `blue-${role}`).rules).not.toEqual([])
     expect(one('Role', 'blue-secrets')).toMatchObject({
       metadata: { namespace: 'delivery' },
       rules: [{ resources: ['secrets'], resourceNames: ['shop-config-git'], verbs: ['get'] }],
@@ -146,6 +152,13 @@ describe.skipIf(!hasHelm)(hasHelm ? 'with helm' : 'with helm (skipped: helm is n
     expect(bound.sort()).toEqual(['sluice', 'sluice-lease', 'sluice-namespaces'])
   })
 
+  test.each(['off', false])('a page that is turned off (%s, as YAML may have it) has no port', async (listen) => {
+    const deployment = (await template({ page: { listen } })).find(({ kind }) => kind === 'Deployment')
+    const [container] = deployment?.spec.template.spec.containers ?? []
+    expect(container.env).toContainEqual({ name: 'SLUICE_PAGE', value: 'off' })
+    expect(container.ports.map(({ name }: { name: string }) => name)).toEqual(['http'])
+  })
+
   test('CRDs stay when the chart is uninstalled', async () => {
     const crds = (await template({})).filter(({ kind }) => kind === 'CustomResourceDefinition')
     expect(crds).toHaveLength(4)
@@ -159,6 +172,7 @@ describe.skipIf(!hasHelm)(hasHelm ? 'with helm' : 'with helm (skipped: helm is n
     ['a Prometheus that is no URL', { prometheus: { url: 'prometheus:9090' } }, 'prometheus'],
     ['a namespace that is none', { namespaces: ['Shop'] }, 'namespaces'],
     ['Secrets without names', { secrets: [{ namespace: 'shop' }] }, 'secrets'],
+    ['a page that listens nowhere', { page: { listen: 'sluice.example.com' } }, 'page'],
     ['a user name that would end the quote', { controllerUsernames: ["x'] || true || ['"] }, 'controllerUsernames'],
   ])('%s is refused, and named', async (_, values, named) => {
     await expect(template(values)).rejects.toThrow(named)
@@ -175,6 +189,8 @@ const everything = {
   prometheus: { url: 'https://prometheus.example.com' },
   clusterName: 'eu-1',
   logLevel: 'debug',
+  page: { listen: '[::]:9000', hosts: ['sluice.example.com', 'sluice.internal'] },
+  slack: { secretName: 'chat' },
   secrets: [{ namespace: 'delivery', names: ['shop-config-git'] }],
   serviceAccounts: [{ namespace: 'delivery', names: ['shop-deployer'] }],
   controllerUsernames: ['system:serviceaccount:a:sluice', 'system:serviceaccount:b:sluice'],
@@ -198,10 +214,19 @@ const nothing = {
   deployments: { enabled: false },
   policies: { enabled: false },
   latch: { enabled: false },
+  page: { listen: 'off' },
   crds: { install: false },
   priorityClass: { create: false, name: 'system-cluster-critical' },
   podDisruptionBudget: { enabled: false },
   networkPolicy: { enabled: false },
+}
+
+function slackVariables(name: string) {
+  const keys = { TOKEN: 'token', APP_TOKEN: 'appToken', CHANNEL: 'channel', SIGNING_SECRET: 'signingSecret' }
+  return Object.entries(keys).map(([variable, key]) => ({
+    name: `SLUICE_SLACK_${variable}`,
+    valueFrom: { secretKeyRef: { name, key, optional: true } },
+  }))
 }
 
 const real = realApiServer()
