@@ -7,11 +7,14 @@ export interface Runtime {
   now(): number
   /** Milliseconds since an arbitrary start; never goes back. */
   monotonic(): number
-  /** Resolves after `ms`; rejects with the signal's reason when it is aborted first. */
+  /** Resolves after `ms`, at most 24 days; rejects with the signal's reason when it is aborted first. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>
   /** Uniform in [0, 1). */
   random(): number
 }
+
+/** Timers overflow above this and would fire at once, so that who waits for very long would never wait. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 export const systemRuntime: Runtime = {
   now: () => Date.now(),
@@ -23,10 +26,13 @@ export const systemRuntime: Runtime = {
         clearTimeout(timer)
         reject(signal?.reason)
       }
-      const timer = setTimeout(() => {
-        signal?.removeEventListener('abort', onAbort)
-        resolve()
-      }, ms)
+      const timer = setTimeout(
+        () => {
+          signal?.removeEventListener('abort', onAbort)
+          resolve()
+        },
+        Math.min(ms, LONGEST_TIMER_MS),
+      )
       signal?.addEventListener('abort', onAbort, { once: true })
     }),
   random: () => Math.random(),

@@ -42,6 +42,8 @@ interface Watcher {
 
 /** Bytes that may wait for one browser; what comes after is left out until it has taken them, and then sent as it is by then. */
 const ROOM = 512 * 1024
+/** A round that takes long comes this much more seldom: those who watch get a part of the process, never most of it. */
+const SHARE = 4
 /** Who takes nothing for so long is let go; a browser comes back by itself. */
 const STUCK_MS = 30_000
 
@@ -57,6 +59,8 @@ export function createStreams(options: StreamsOptions): Streams {
   let dirty = false
   let running = false
   let lastRound = Number.NEGATIVE_INFINITY
+  /** What the last round took, ms. */
+  let lasted = 0
   let wake = new AbortController()
 
   /** One round after another while there is somebody. */
@@ -66,10 +70,11 @@ export function createStreams(options: StreamsOptions): Streams {
     try {
       while (watchers.size > 0 && !ending.signal.aborted) {
         if (dirty) {
-          await pause(everyMs - (runtime.monotonic() - lastRound), ending.signal)
+          await pause(Math.max(everyMs, SHARE * lasted) - (runtime.monotonic() - lastRound), ending.signal)
           dirty = false
           lastRound = runtime.monotonic()
           await round()
+          lasted = runtime.monotonic() - lastRound
         } else {
           wake = new AbortController()
           await pause(heartbeatMs, AbortSignal.any([wake.signal, ending.signal]))
@@ -89,7 +94,12 @@ export function createStreams(options: StreamsOptions): Streams {
     const places = new Map<string, Rendering | undefined>()
     for (const watcher of watchers) {
       const { place } = watcher
-      if (!places.has(place)) places.set(place, await rendered(place))
+      if (!places.has(place)) {
+        // Drawing is all computing, and there may be as many places as watchers: between two of them whatever else is due has its turn, a
+        // retreat above all.
+        if (places.size > 0) await pause(1, ending.signal)
+        places.set(place, await rendered(place))
+      }
       const rendering = places.get(place)
       if (rendering && watchers.has(watcher)) update(watcher, rendering)
     }

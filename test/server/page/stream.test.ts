@@ -99,4 +99,27 @@ describe('streams to browsers', () => {
     world.streams.stop()
     expect([world.streams.watching(), world.streams.open('/')]).toEqual([0, undefined])
   })
+
+  test('many places that take long to draw let everything else have its turn in between', async () => {
+    let drawn = 0
+    let drawnWhenItsTurnCame = 0
+    const streams = createStreams({
+      runtime,
+      everyMs: 5,
+      onError: (error) => {
+        throw error
+      },
+      render: async (place) => {
+        // A retreat that becomes due while the first place is drawn.
+        if (drawn++ === 0) setTimeout(() => (drawnWhenItsTurnCame = drawn), 1)
+        for (const end = performance.now() + 5; performance.now() < end; );
+        return { title: place, sections: new Map([['a', place]]) }
+      },
+    })
+    const readers = Array.from({ length: 20 }, (_, i) => streams.open(`/?q=${i}`)!.getReader())
+    await Promise.all(readers.map(sections))
+    expect(drawn).toBeGreaterThanOrEqual(20)
+    expect(drawnWhenItsTurnCame).toBeLessThan(5)
+    streams.stop()
+  })
 })
