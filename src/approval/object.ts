@@ -44,9 +44,9 @@ export function buildApproval(owner: Owner, question: ApprovalQuestion): KubeObj
     // Whose word is asked for may give it.
     allowed: [...new Set([...question.allowed, ...(question.requiredFrom ?? [])])],
     ...(question.requiredFrom ? { requiredFrom: question.requiredFrom } : {}),
-    ...(question.change ? { change: question.change } : {}),
+    ...(question.change ? { change: fitted(question.change) } : {}),
     separationOfDuties: question.separationOfDuties,
-    authors: question.authors.slice(0, 20),
+    authors: question.authors.flatMap(peopleIn).slice(0, 20),
     expiresAt: new Date(question.expiresAt).toISOString(),
     onExpiry: question.onExpiry,
     evidence: question.evidence.slice(0, 50).map((line) => line.slice(0, 500)),
@@ -66,6 +66,33 @@ export function buildApproval(owner: Owner, question: ApprovalQuestion): KubeObj
     },
     spec,
   }
+}
+
+/** What Git and registries say has no limit, and the API server takes no object with a longer text: then nobody would be asked. */
+function fitted({ from, to, author, compareUrl, commits, ...rest }: NonNullable<ApprovalQuestion['change']>) {
+  const cut = (text: string, longest: number) => text.slice(0, longest).toWellFormed()
+  const version = (of: { revision: string; image?: string }) => {
+    return { ...of, ...(of.image === undefined ? {} : { image: cut(of.image, 1_024) }) }
+  }
+  return {
+    ...rest,
+    ...(from ? { from: version(from) } : {}),
+    to: version(to),
+    ...(author === undefined ? {} : { author: cut(author, 512) }),
+    ...(compareUrl === undefined || compareUrl.length > 2_048 ? {} : { compareUrl }),
+    ...(commits
+      ? {
+          commits: commits.slice(0, 20).map(({ sha, subject, author }) => {
+            return { sha, subject: cut(subject, 300), author: cut(author, 300) }
+          }),
+        }
+      : {}),
+  } satisfies ApprovalSpec['change']
+}
+
+/** The people of `Ann <ann@example.com>, Lee <lee@example.com>`, one by one. Who does not fit is not known: an address that is cut is another's. */
+function peopleIn(authors: string): string[] {
+  return authors.split(/(?<=>), /).map((one) => (one.length <= 253 ? one : 'somebody with a very long name'))
 }
 
 const known = z.object({ spec: approvalSpec, status: approvalStatus.optional() })

@@ -95,9 +95,15 @@ export function slackGroupsIn(allowed: readonly string[]): string[] {
 export type Comparison = 'Same' | 'Different' | 'Unknown'
 
 /**
+ * An address that a forge puts into commits of those who hide theirs: `1234+login@users.noreply.github.com`, and with a `-` at GitLab.
+ * It tells the login and nothing else.
+ */
+const hidden = /^(?:\d+[+-])?([^@]+)@users\.noreply\./i
+
+/**
  * Compares a person with the author of a change: an address, `Name <address>`, or a name as a channel knows it
  * (`user:`, `slack-user:`, `git-user:`). Names can be compared within one channel only, and somebody without an address
- * cannot be told from an author who is known by address: then it is `Unknown`.
+ * cannot be told from an author who is known by address, nor anybody from one whose forge hides it: then it is `Unknown`.
  */
 export function compareWithAuthor(speaker: Speaker, author: string): Comparison {
   const bracketed = /<([^<>]+)>\s*$/.exec(author)?.[1] ?? author
@@ -105,6 +111,11 @@ export function compareWithAuthor(speaker: Speaker, author: string): Comparison 
   const name = nameIn(speaker)
   const email = emailOf(speaker)
   if (author.trim() === speaker.by || bare === name) return 'Same'
+  const login = hidden.exec(bare)?.[1]?.toLowerCase()
+  if (login !== undefined) {
+    if (speaker.via !== 'git' || name === undefined) return 'Unknown'
+    return name.toLowerCase() === login ? 'Same' : email === undefined ? 'Unknown' : 'Different'
+  }
   if (plainAddress.test(bare)) {
     if (email === undefined) return 'Unknown'
     return email === bare.toLowerCase() ? 'Same' : 'Different'

@@ -1,3 +1,5 @@
+import { oneLine } from './trailers.ts'
+
 /** One commit as the log tells it. */
 export interface Commit {
   sha: string
@@ -39,6 +41,22 @@ export function parseLog(output: string): Commit[] {
 /** `Dana <dana@example.com>`: how people are named in status, conflicts and commits. */
 export function authorOf(commit: Commit): string {
   return `${commit.author.name} <${commit.author.email}>`
+}
+
+/**
+ * Everybody whom a commit names as having made it: its author, and those of its `Co-authored-by` trailers, which forges write when they
+ * squash the commits of several people. All of it is what the committer says; whoever may push may write another's name.
+ */
+export function authorsOf(commit: Commit): string {
+  const { author, message } = commit
+  const others = [...message.matchAll(/^co-authored-by:([^<>\n]{0,200})<([^<>\s]*)>[ \t]*$/gim)]
+  const named = others.slice(0, 5).map(([, name = '', email = '']) => ({ name, email }))
+  return [...new Set([author, ...named].map(brief))].join(', ')
+}
+
+/** A name is cut where it is too long for any record; an address is not, for it would be another one. */
+function brief({ name, email }: Author): string {
+  return `${oneLine(name).slice(0, 80).toWellFormed()} <${email.length > 160 ? '' : email}>`.trim()
 }
 
 export interface Author {

@@ -2,7 +2,7 @@ import type { Problem } from '../errors.ts'
 import type { Change, Memory } from '../plan/observation.ts'
 import type { Branch } from './branch.ts'
 import { changeOf } from './change.ts'
-import { authorOf, type Commit } from './commit.ts'
+import { authorsOf, type Commit } from './commit.ts'
 import { conflictOf, type WeightConflict } from './conflict.ts'
 import { type Desired, desiredIn } from './desired.ts'
 import { operationOf } from './history.ts'
@@ -105,7 +105,7 @@ async function bringer(
     if (!isWanted && candidate && operationOf(candidate) === undefined) break
     candidate = isWanted ? commit : undefined
   }
-  return candidate && operationOf(candidate) === undefined ? authorOf(candidate) : undefined
+  return candidate && operationOf(candidate) === undefined ? authorsOf(candidate) : undefined
 }
 
 async function stored(

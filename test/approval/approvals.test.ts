@@ -315,6 +315,20 @@ describe('more than yes and no', () => {
     expect((await approvals.add(key, kubernetes('sec', { groups: ['security'] }))).kind).toBe('Recorded')
   })
 
+  test('whatever Git says, however long, is asked about, and nobody who is named as an author is cut into somebody else', async () => {
+    const long = 'x'.repeat(5_000)
+    const authors = ['Ann <ann@example.com>, Lee <lee@example.com>', `${long} <${long}@example.com>`]
+    const commits = Array.from({ length: 30 }, () => ({ sha: 'a'.repeat(40), subject: `🚀${long}`, author: long }))
+    const change = { to: { revision: 'v2', image: long }, author: long, compareUrl: long, commits }
+    const asked = await approvals.ask(owner, question({ authors, change }))
+    expect(asked.spec.authors).toEqual([
+      'Ann <ann@example.com>',
+      'Lee <lee@example.com>',
+      'somebody with a very long name',
+    ])
+    expect(asked.spec.change?.commits).toHaveLength(20)
+  })
+
   test('an approval for later is seen with its time, written once, and may be changed by the same person', async () => {
     await approvals.ask(owner, question())
     expect((await approvals.add(key, kubernetes('dana@example.com', { notBefore: later }))).kind).toBe('Recorded')

@@ -338,6 +338,22 @@ describe('separation of duties', () => {
   })
 
   test.each([
+    ['12345+dana-gh@users.noreply.github.com', 'dana-gh', 'Pending'],
+    ['Dana-GH@users.noreply.github.com', 'dana-gh', 'Pending'],
+    ['77-dana-gh@users.noreply.gitlab.example.com', 'dana-gh', 'Pending'],
+    ['12345+dana-gh@users.noreply.github.com', 'sam-gh', 'Approved'],
+  ])('an author whose forge hides the address, %s, is the one of that login: %s', (address, login, state) => {
+    const decision = git(login, { email: `${login}@example.com` })
+    const spec = { separationOfDuties: true, authors: [`Dana <${address}>`], allowed: [`git-user:${login}`] }
+    expect(decide(question({ ...spec, decisions: [decision] }), later).state).toBe(state)
+  })
+
+  test.each([
+    [
+      'an author whose forge hides the address',
+      'D <1+dana@users.noreply.github.com>',
+      slack('U1', { email: 'd@x.org' }),
+    ],
     ['an author without an address', 'Dana <>', slack('U1', { email: 'sam@example.com' })],
     ['an author whom only another channel knows', 'user:eve', slack('U1', { email: 'sam@example.com' })],
     ['an author who is just a name', 'dana', kubernetes('root')],

@@ -307,6 +307,11 @@ describe('people win', () => {
     person.commit('Comment', { 'prod/checkout.yaml': `# hello\n${rolloutManifest('v3')}` })
     await git.refresh(source)
     await eventually(() => (git.observe(source, rolloutRef()).author === 'Kim <kim@example.com>' ? true : undefined))
+    const squashed = 'Release v4 (#7)\n\nCo-authored-by: Lee <lee@example.com>\nco-authored-by: Dana <dana@example.com>'
+    person.commit(squashed, { 'prod/checkout.yaml': rolloutManifest('v4') })
+    await git.refresh(source)
+    const all = ', Lee <lee@example.com>, Dana <dana@example.com>'
+    await eventually(() => (git.observe(source, rolloutRef()).author?.endsWith(all) ? true : undefined))
   })
 })
 
