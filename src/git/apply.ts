@@ -72,12 +72,10 @@ export function impersonated(source: SourceRef, serviceAccountName: string | und
     : { user: `system:serviceaccount:${source.namespace}:${serviceAccountName}` }
 }
 
-/** Where a declared object goes: its kustomization's namespace, its own, or the source's. */
-export function keyFor(resource: Resource, { object, namespace }: Declared, source: SourceRef): ObjectKey {
-  const { name } = object.metadata
-  return resource.namespaced
-    ? { namespace: namespace ?? object.metadata.namespace ?? source.namespace, name }
-    : { name }
+/** Where a declared object goes: its own namespace, or the source's. */
+export function keyFor(resource: Resource, { object }: Declared, source: SourceRef): ObjectKey {
+  const { name, namespace } = object.metadata
+  return resource.namespaced ? { namespace: namespace ?? source.namespace, name } : { name }
 }
 
 function desired(declared: Declared, key: ObjectKey, live: KubeObject | undefined, owners: RouteOwners): KubeObject {

@@ -3,10 +3,12 @@ import { type Problem, SluiceError } from '../errors.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Credentials } from './credentials.ts'
 import { type History, indexHistory, type Operation } from './history.ts'
+import { createManifestReader, type ManifestReader } from './manifest-index.ts'
 import { createMutex } from './mutex.ts'
+import { createRemembered } from './remembered.ts'
 import { openRepository, type Repository, RepositoryDamaged } from './repository.ts'
 import { branchKey, type SourceRef } from './source-ref.ts'
-import { createManifestReader, type ManifestReader, openTree, type Tree } from './tree.ts'
+import { openTree, rememberedLimit, type Tree } from './tree.ts'
 
 export type RefreshResult =
   /** `rewritten`: the commit that was the tip before, and is no longer in the branch. */
@@ -89,6 +91,7 @@ export function createBranch(repository: Repository, name: string): Branch {
   const listeners = new Set<() => void>()
   const trees = new Map<string, KeptTree>()
   const manifestsOf = createManifestReader()
+  const remembered = createRemembered(rememberedLimit)
   const operations = new Map<string, Operation[]>()
   const running: { credentials: Credentials | undefined; result: Promise<RefreshResult> }[] = []
   const alone = createMutex()
@@ -153,7 +156,7 @@ export function createBranch(repository: Repository, name: string): Branch {
       trees.set(key, known)
       return known.opened
     }
-    const opened = openTree(repository, commit, path, { manifestsOf, reach })
+    const opened = openTree(repository, commit, path, { manifestsOf, remembered, reach })
     const kept: KeptTree = { commit, path, reach, opened, files: 0 }
     trees.set(key, kept)
     opened.then(

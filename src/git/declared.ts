@@ -3,10 +3,15 @@ import type { Problem } from '../errors.ts'
 import type { KubeObject } from '../kube/object.ts'
 import { groupOf } from './group.ts'
 import type { KustomizationFile } from './kustomization.ts'
+import { noObject } from './kustomize/build.ts'
+import { usedBy } from './kustomized.ts'
+import { isRegular } from './listing.ts'
 import { isManifestFile, readManifests } from './manifest.ts'
+import type { TreeEntry } from './plumbing.ts'
+import { declarationsOf } from './rendered-declarations.ts'
 import type { Repository } from './repository.ts'
 import { isStateFile } from './statefile.ts'
-import { isRegular, type Tree } from './tree.ts'
+import type { Tree } from './tree.ts'
 
 export type SourceError = NonNullable<RolloutSourceStatus['errors']>[number]
 
@@ -15,8 +20,6 @@ export interface Declared {
   file: string
   line: number
   object: KubeObject
-  /** Namespace that a kustomization gives to everything below it. */
-  namespace?: string
 }
 
 export interface Declarations {
@@ -28,34 +31,39 @@ export interface Declarations {
 type Mode = RolloutSourceSpec['apply']
 
 /**
- * What a folder declares: every object of its YAML and JSON files, or, where a kustomization stands, what that lists. A file that
- * cannot be read is an error and stops nothing else.
+ * What a folder declares: what its kustomizations make, and every object of the YAML and JSON files that are not a part of one. As with
+ * kustomize, a kustomization stands for all of its folder; one that another uses is applied as a part of that. A file or a kustomization
+ * that cannot be read is an error and stops nothing else.
  */
 export async function readDeclarations(
   tree: Tree,
-  repository: Repository,
+  repository: Pick<Repository, 'contents'>,
   path: string,
   mode: Mode,
 ): Promise<Declarations> {
   if (mode === 'None') return { objects: [], errors: [] }
-  const kustomizations = new Map((await tree.kustomizations()).map((k) => [k.folder, k]))
-  const walk: Walk = { tree, kustomizations, files: [], errors: [], visited: new Set() }
-  folder(walk, path, undefined)
-  const shas = walk.files.map(({ file }) => tree.entries.get(file)!.sha)
-  const contents = await repository.contents(shas)
-  const tooLarge = tree.refused.map((problem) => errorOf(problem, problem.file ?? ''))
-  const result: Declarations = { objects: [], errors: [...walk.errors, ...tooLarge] }
-  for (const [i, { file, namespace }] of walk.files.entries()) {
+  const { roots, parts, files } = divide(tree, path, await tree.kustomizations())
+  const result: Declarations = { objects: [], errors: tree.refused.map((problem) => errorOf(problem, '')) }
+  const covered = new Set<string>()
+  for (const root of roots) {
+    const rendered = await declarationsOf(tree, root, mode)
+    result.objects.push(...rendered.objects)
+    result.errors.push(...rendered.errors)
+    for (const file of rendered.files) covered.add(file)
+    await new Promise((resume) => setImmediate(resume))
+  }
+  for (const { file } of parts.filter((part) => !covered.has(part.file)))
+    result.errors.push({ file, line: 1, message: 'is a part of other kustomizations, of which none is applied' })
+  const alone = files.filter(({ path: file }) => !covered.has(file))
+  const contents = await repository.contents(alone.map(({ sha }) => sha))
+  for (const [i, { path: file }] of alone.entries()) {
     const content = contents[i]!
     if (mode === 'Rollouts' && !content.includes('sluice.dev/')) continue
     const { manifests, problems, others } = readManifests(file, content)
     for (const problem of problems) result.errors.push(errorOf(problem, file))
-    if (mode === 'All') {
-      for (const line of others)
-        result.errors.push({ file, line, message: 'is no Kubernetes object: it has no apiVersion and kind' })
-    }
+    if (mode === 'All') for (const line of others) result.errors.push({ file, line, message: noObject })
     for (const { object, line } of manifests) {
-      if (inScope(object.apiVersion, object.kind, mode)) result.objects.push({ file, line, object, namespace })
+      if (inScope(object.apiVersion, object.kind, mode)) result.objects.push({ file, line, object })
     }
     if (i % 10 === 9) await new Promise((resume) => setImmediate(resume))
   }
@@ -71,46 +79,35 @@ export function inScope(apiVersion: string, kind: string, mode: Mode): boolean {
   )
 }
 
-interface Walk {
-  tree: Tree
-  kustomizations: Map<string, KustomizationFile>
-  files: { file: string; namespace?: string }[]
-  errors: SourceError[]
-  visited: Set<string>
+/** The uppermost kustomizations of a folder, of which some are parts of others, and its files that are in the folder of none. */
+function divide(
+  tree: Tree,
+  path: string,
+  kustomizations: KustomizationFile[],
+): { roots: KustomizationFile[]; parts: KustomizationFile[]; files: TreeEntry[] } {
+  const byFolder = new Map(kustomizations.map((k) => [k.folder, k]))
+  const isUsed = usedBy(kustomizations)
+  const found = new Set<KustomizationFile>()
+  const files: TreeEntry[] = []
+  for (const entry of tree.entries.values()) {
+    if (path !== '' && !entry.path.startsWith(`${path}/`)) continue
+    const root = foldersOf(entry.path, path)
+      .map((folder) => byFolder.get(folder))
+      .find((k) => k !== undefined)
+    if (root) found.add(root)
+    if (!root && isRegular(entry) && isManifestFile(entry.path) && !isStateFile(entry.path)) files.push(entry)
+  }
+  const isRoot = (one: KustomizationFile) => one.folder === path || !isUsed(one)
+  const parts = [...found].filter((one) => !isRoot(one) && one.content.kind !== 'Component')
+  return { roots: [...found].filter(isRoot), parts, files }
 }
 
-function folder(walk: Walk, path: string, namespace: string | undefined): void {
-  if (walk.visited.has(path)) return
-  walk.visited.add(path)
-  const kustomization = walk.kustomizations.get(path)
-  if (kustomization) {
-    listed(walk, kustomization, namespace)
-    return
-  }
-  const prefix = path === '' ? '' : `${path}/`
-  const below = new Set<string>()
-  for (const [file, entry] of walk.tree.entries) {
-    if (!file.startsWith(prefix) || !isRegular(entry) || isStateFile(file)) continue
-    const rest = file.slice(prefix.length)
-    if (rest.includes('/')) below.add(prefix + rest.slice(0, rest.indexOf('/')))
-    else if (isManifestFile(file)) walk.files.push({ file, namespace })
-  }
-  for (const child of below) folder(walk, child, namespace)
-}
-
-function listed(walk: Walk, kustomization: KustomizationFile, outer: string | undefined): void {
-  if (kustomization.problem) {
-    walk.errors.push(errorOf(kustomization.problem, kustomization.file))
-    return
-  }
-  const namespace = outer ?? kustomization.namespace
-  for (const resource of kustomization.resources) {
-    const entry = walk.tree.entries.get(resource)
-    if (entry && isRegular(entry)) walk.files.push({ file: resource, namespace })
-    else if ([...walk.tree.entries.keys()].some((file) => file.startsWith(`${resource}/`)))
-      folder(walk, resource, namespace)
-    else walk.errors.push({ file: kustomization.file, message: `lists ${resource}, which does not exist` })
-  }
+/** The folders that a file is in, from `top` down. */
+function foldersOf(file: string, top: string): string[] {
+  const folders = [top]
+  for (let at = file.indexOf('/', top.length + 1); at >= 0; at = file.indexOf('/', at + 1))
+    folders.push(file.slice(0, at))
+  return folders
 }
 
 function errorOf(problem: Problem, file: string): SourceError {

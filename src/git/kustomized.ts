@@ -30,27 +30,55 @@ export interface KustomizedObjects {
   problems: Problem[]
 }
 
-/** Every object of a kind as the kustomizations under the source's path make it; each is rendered once for a tree. */
+/**
+ * Every object of a kind as the kustomizations under the source's path make it. Each is rendered once for a tree, and not again for the next
+ * one unless a file has changed that it was rendered from.
+ */
 export function kustomizedIn(tree: Tree, kind: Kind): Promise<KustomizedObjects> {
-  return tree.derived(`kustomized ${kind.group}/${kind.kind}`, async () => {
+  const name = `kustomized ${kind.group}/${kind.kind}`
+  return tree.derived(name, async () => {
     const result: KustomizedObjects & { covered: Set<string> } = { objects: [], covered: new Set(), problems: [] }
+    let turn = 0
     for (const root of await rootsIn(tree)) {
-      const built = await build(tree.read, root.folder, [kind])
-      for (const file of built.files) result.covered.add(file)
-      result.problems.push(...built.problems)
-      for (const rendering of built.objects) result.objects.push(objectOf(root, rendering, built, kind))
-      await new Promise((resume) => setImmediate(resume))
+      const part = await tree.made(`${name} ${root.file}`, (read) => renderRoot(read, root, kind), sizeOf)
+      result.objects.push(...part.objects)
+      result.problems.push(...part.problems)
+      for (const file of part.covered) result.covered.add(file)
+      turn = (turn + 1) % rootsPerTurn
+      if (turn === 0) await new Promise((resume) => setImmediate(resume))
     }
     return result
   })
 }
 
+/** Kustomizations between two turns of the event loop. */
+const rootsPerTurn = 4
+
+async function renderRoot(read: Read, root: KustomizationFile, kind: Kind): Promise<KustomizedObjects> {
+  const built = await build(read, root.folder, [kind])
+  const objects = built.objects.map((rendering) => objectOf(root, rendering, built, kind))
+  return { objects, covered: built.files, problems: built.problems }
+}
+
+/** Scalars and files that are kept of it. */
+function sizeOf({ objects, covered }: KustomizedObjects): number {
+  const scalars = objects.map(({ manifest }) =>
+    manifest.rendered ? [...leavesOf(manifest.rendered.object)].length : 1,
+  )
+  return scalars.reduce((sum, count) => sum + count, covered.size)
+}
+
 /** Kustomizations that no other uses: those that an engine may be pointed at. Components are none. */
 async function rootsIn(tree: Tree): Promise<KustomizationFile[]> {
   const all = await tree.kustomizations()
-  const here = all.filter(({ file }) => tree.path === '' || file.startsWith(`${tree.path}/`))
+  const isUsed = usedBy(all)
+  return all.filter((k) => (tree.path === '' || k.file.startsWith(`${tree.path}/`)) && !isUsed(k))
+}
+
+/** Whether a kustomization is a part of others, which use it. */
+export function usedBy(all: KustomizationFile[]): (one: KustomizationFile) => boolean {
   const used = new Set(all.flatMap(({ folder, content }) => referencesOf(folder, content)))
-  return here.filter(({ folder, content }) => !used.has(folder) && content.kind !== 'Component')
+  return ({ folder, content }) => used.has(folder) || content.kind === 'Component'
 }
 
 function objectOf(

@@ -109,10 +109,8 @@ export async function synchronise(options: SyncOptions): Promise<SyncResult> {
 }
 
 async function applyOnce(context: ApplyContext, declared: Declared, seen: Map<string, Declared>) {
-  const { object, namespace } = declared
-  const key = [object.apiVersion, object.kind, namespace ?? object.metadata.namespace ?? '', object.metadata.name].join(
-    '/',
-  )
+  const { object } = declared
+  const key = [object.apiVersion, object.kind, object.metadata.namespace ?? '', object.metadata.name].join('/')
   const earlier = seen.get(key)
   if (earlier) {
     const message = `is declared in ${earlier.file}:${earlier.line} already`
@@ -175,7 +173,7 @@ function routesOf(virtualService: unknown): string[] | undefined {
   return Array.isArray(routes) ? routes.filter((route) => typeof route === 'string') : undefined
 }
 
-function describe({ object, namespace }: Declared): string {
-  const where = namespace ?? object.metadata.namespace
-  return `${object.kind} ${where ? `${where}/` : ''}${object.metadata.name}`
+function describe({ object }: Declared): string {
+  const { name, namespace } = object.metadata
+  return `${object.kind} ${namespace ? `${namespace}/` : ''}${name}`
 }

@@ -1,14 +1,22 @@
 import type { Problem } from '../errors.ts'
-import { fieldAt, listAt } from '../kube/field.ts'
-import { isKustomization, type KustomizationFile, readKustomization, resolve } from './kustomization.ts'
-import { isManifestFile, type Manifest, type ManifestFile, readManifests } from './manifest.ts'
-import { largestFile, tooLarge } from './objects.ts'
+import type { KustomizationFile } from './kustomization.ts'
+import {
+  filesAt,
+  filesUnder,
+  isRegular,
+  kustomizationsIn,
+  reachOut,
+  type TreeRepository,
+  whyAbsent,
+} from './listing.ts'
+import { isManifestFile, type Manifest, readManifests } from './manifest.ts'
+import { createManifestReader, indexManifests, type ManifestIndex, type ManifestReader } from './manifest-index.ts'
 import type { TreeEntry } from './plumbing.ts'
-import type { Repository } from './repository.ts'
+import { createRemembered, type Remembered, type Versions } from './remembered.ts'
 import { isStateFile } from './statefile.ts'
 
 /** The files under one folder at one commit, with changes that are not committed yet laid over them. */
-export interface Tree {
+export interface Tree extends Versions {
   readonly commit: string
   /** The folder; '' for the whole repository. */
   readonly path: string
@@ -19,6 +27,8 @@ export interface Tree {
   readonly absent: string | undefined
   /** Content of a regular file, also of one outside the folder; undefined when there is none. */
   read(path: string): Promise<Buffer | undefined>
+  /** As `version`, also for files outside the folder. */
+  versionAt(path: string): Promise<string | undefined>
   /** Object name of the content, or a word that differs from all others for content that is not committed. */
   version(path: string): string | undefined
   /** Objects that Sluice may have to edit (Rollouts and routes), by kind and name; files that cannot be read are left out. */
@@ -30,6 +40,8 @@ export interface Tree {
   allKustomizations(): Promise<KustomizationFile[]>
   /** Something that is made from this tree and nothing else, made once. */
   derived<T>(key: string, make: () => Promise<T>): Promise<T>
+  /** As `derived`, of no more than what `make` reads: kept for other commits until one of these files changes (see Remembered). */
+  made<T>(key: string, make: (read: Versions['read']) => Promise<T>, size: (made: T) => number): Promise<T>
   /** The same tree with other contents of some files. */
   with(changes: ReadonlyMap<string, Buffer>): Tree
 }
@@ -38,38 +50,15 @@ export interface Tree {
 const routeKinds = ['VirtualService', 'HTTPRoute', 'Rollout']
 const workloadKinds = ['Deployment']
 
-/** Files parsed between two turns of the event loop, so that reading a large repository delays no retreat. */
-const filesPerTurn = 10
-
-/** Reads the objects of a file; remembers them by content, so that a new commit costs only the files it changed. */
-export type ManifestReader = (path: string, sha: string, content: Buffer) => ManifestFile
-
-const filesRemembered = 20_000
-
-export function createManifestReader(): ManifestReader {
-  const known = new Map<string, ManifestFile>()
-  return (path, sha, content) => {
-    const key = `${sha} ${path}`
-    const before = known.get(key)
-    if (before) return before
-    if (known.size >= filesRemembered) known.clear()
-    const file = readManifests(path, content)
-    known.set(key, file)
-    return file
-  }
-}
-
-/** All of a repository that reading a tree needs. */
-export type TreeRepository = Pick<Repository, 'files' | 'contents'> & Partial<Pick<Repository, 'sizes'>>
+/** What is kept of what was made of files; see `Tree.made`. A scalar counts one. */
+export const rememberedLimit = 2_000_000
 
 export interface TreeOptions {
   manifestsOf?: ManifestReader
+  remembered?: Remembered
   /** Also the files outside the folder to which its kustomizations refer. */
   reach?: boolean
 }
-
-/** How far kustomizations are followed out of their folder. */
-const reachLimit = 20
 
 /**
  * Lists a folder and brings the manifests in it here, all of them at once. Throws SluiceError when the remote does not give them, and
@@ -79,106 +68,33 @@ export async function openTree(
   repository: TreeRepository,
   commit: string,
   path: string,
-  { manifestsOf = createManifestReader(), reach = false }: TreeOptions = {},
+  {
+    manifestsOf = createManifestReader(),
+    remembered = createRemembered(rememberedLimit),
+    reach = false,
+  }: TreeOptions = {},
 ): Promise<Tree> {
-  const listed = await manifestsUnder(repository, commit, path)
-  const { entries, refused } = listed
+  const listing = await filesUnder(repository, commit, path)
+  const { entries, refused } = listing
   const absent = entries.size + refused.length === 0 ? await whyAbsent(repository, commit, path) : undefined
-  if (reach && path !== '') await reachOut(repository, commit, listed)
-  return treeOf({ repository, manifestsOf }, { commit, path, entries, refused, absent })
+  if (reach && path !== '') await reachOut(repository, commit, listing)
+  return treeOf({ repository, manifestsOf, remembered }, { commit, path, entries, refused, absent })
 }
-
-interface Listed {
-  entries: Map<string, TreeEntry>
-  refused: Problem[]
-}
-
-/** Regular files, links and all others but submodules; without the manifests that are too large. */
-async function manifestsUnder(repository: TreeRepository, commit: string, path: string): Promise<Listed> {
-  const inside = path === '' ? '' : `${path}/`
-  const files = (await repository.files(commit, path)).filter((entry) => entry.path.startsWith(inside))
-  return await readable(repository, files)
-}
-
-async function readable(repository: TreeRepository, files: TreeEntry[]): Promise<Listed> {
-  const listed: Listed = { entries: new Map(), refused: [] }
-  const manifests = files.filter((e) => isRegular(e) && (isManifestFile(e.path) || isKustomization(e.path)))
-  const sizes = (await repository.sizes?.(manifests.map(({ sha }) => sha))) ?? []
-  const large = new Map(
-    manifests.map(({ path }, i) => [path, sizes[i] ?? 0] as const).filter(([, n]) => n > largestFile),
-  )
-  for (const entry of files) {
-    const size = large.get(entry.path)
-    if (size !== undefined) listed.refused.push(tooLarge(size, entry.path))
-    else if (entry.mode !== submodule) listed.entries.set(entry.path, entry)
-  }
-  return listed
-}
-
-/** Adds what kustomizations name outside of what is listed, and what the kustomizations there name. */
-async function reachOut(repository: TreeRepository, commit: string, listed: Listed): Promise<void> {
-  const followed = new Set<string>()
-  for (let round = 0; round < reachLimit; round++) {
-    const kustomizations = await readKustomizations(listed.entries, repository)
-    const named = kustomizations.flatMap((k) => [...k.resources, ...namedPaths(k)])
-    const outside = [...new Set(named)].filter(
-      (place) => place !== '' && place !== '.' && !followed.has(place) && !isListed(listed, place),
-    )
-    if (outside.length === 0) return
-    const found: TreeEntry[] = []
-    for (const place of outside) {
-      followed.add(place)
-      if (!place.startsWith('..')) found.push(...(await repository.files(commit, place)))
-    }
-    const { entries, refused } = await readable(repository, found)
-    for (const [file, entry] of entries) listed.entries.set(file, entry)
-    listed.refused.push(...refused)
-  }
-}
-
-/** Bases, components and files of patches, which `resources` leaves out. */
-function namedPaths({ folder, content }: KustomizationFile): string[] {
-  const lists = ['bases', 'components', 'patchesStrategicMerge'].flatMap((field) => listAt(content, field))
-  const files = ['patches', 'patchesJson6902'].flatMap((field) => listAt(content, field).map((p) => fieldAt(p, 'path')))
-  return [...lists, ...files]
-    .filter((name) => typeof name === 'string' && !name.includes('\n') && !name.includes('://'))
-    .map((name) => resolve(folder, String(name)))
-}
-
-function isListed({ entries }: Listed, place: string): boolean {
-  if (entries.has(place)) return true
-  for (const file of entries.keys()) if (file.startsWith(`${place}/`)) return true
-  return false
-}
-
-/** Looks at the folder and at each folder above it for something that is none. */
-async function whyAbsent(repository: TreeRepository, commit: string, path: string): Promise<string> {
-  const names = path === '' ? [] : path.split('/')
-  for (let i = 1; i <= names.length; i++) {
-    const place = names.slice(0, i).join('/')
-    const entry = (await repository.files(commit, place)).find((file) => file.path === place)
-    if (entry?.mode === '120000') return `a symbolic link at ${place}, and links are not followed`
-    if (entry?.mode === submodule) return `a submodule at ${place}, whose files are in another repository`
-    if (entry) return `a file at ${place}, and not a folder`
-  }
-  return path === '' ? 'no files' : `no files under ${path}`
-}
-
-const submodule = '160000'
 
 interface Readers {
   repository: TreeRepository
   manifestsOf: ManifestReader
+  remembered: Remembered
 }
 
-type Listing = Pick<Tree, 'commit' | 'path' | 'entries' | 'refused' | 'absent'>
+type Files = Pick<Tree, 'commit' | 'path' | 'entries' | 'refused' | 'absent'>
 
-function treeOf(readers: Readers, listing: Listing): Tree {
-  const { entries } = listing
-  const indexes = new Map<readonly string[], Promise<Index>>()
+function treeOf(readers: Readers, files: Files): Tree {
+  const { entries } = files
+  const indexes = new Map<readonly string[], Promise<ManifestIndex>>()
   const indexOf = (kind: string) => {
     const kinds = workloadKinds.includes(kind) ? workloadKinds : routeKinds
-    const index = indexes.get(kinds) ?? buildIndex(entries, readers, kinds)
+    const index = indexes.get(kinds) ?? indexManifests(entries, readers, kinds)
     indexes.set(kinds, index)
     index.catch(() => indexes.delete(kinds))
     return index
@@ -187,10 +103,7 @@ function treeOf(readers: Readers, listing: Listing): Tree {
   let all: Promise<KustomizationFile[]> | undefined
   const made = new Map<string, Promise<unknown>>()
   const folders = new Map<string, Promise<Map<string, TreeEntry>>>()
-  const list = async (place: string) => {
-    const { entries: found } = await readable(readers.repository, await readers.repository.files(listing.commit, place))
-    return found
-  }
+  const list = async (place: string) => (await filesAt(readers.repository, files.commit, place)).entries
   /** Files outside are listed by folder; those of the root one by one. */
   const outside = async (file: string) => {
     const place = file.includes('/') ? file.slice(0, file.lastIndexOf('/')) : file
@@ -198,14 +111,18 @@ function treeOf(readers: Readers, listing: Listing): Tree {
     folders.set(place, found)
     return (await found).get(file)
   }
+  const entryOf = async (file: string) => {
+    const entry = entries.get(file) ?? (isUnder(files.path, file) ? undefined : await outside(file))
+    return entry && isRegular(entry) ? entry : undefined
+  }
   const tree: Tree = {
-    ...listing,
+    ...files,
     async read(file) {
-      const entry = entries.get(file) ?? (isUnder(listing.path, file) ? undefined : await outside(file))
-      if (!entry || !isRegular(entry)) return undefined
-      return (await readers.repository.contents([entry.sha]))[0]
+      const entry = await entryOf(file)
+      return entry && (await readers.repository.contents([entry.sha]))[0]
     },
     version: (file) => entries.get(file)?.sha,
+    versionAt: async (file) => (await entryOf(file))?.sha,
     async declared(kind, name) {
       return (await indexOf(kind)).manifests.get(`${kind}/${name}`) ?? []
     },
@@ -214,7 +131,7 @@ function treeOf(readers: Readers, listing: Listing): Tree {
     },
     kustomizations() {
       if (kustomizations) return kustomizations
-      const read = readKustomizations(entries, readers.repository)
+      const read = kustomizationsIn(entries, readers.repository)
       kustomizations = read
       read.catch(() => {
         kustomizations = undefined
@@ -222,11 +139,17 @@ function treeOf(readers: Readers, listing: Listing): Tree {
       return read
     },
     allKustomizations() {
-      all ??= list('').then((found) => readKustomizations(found, readers.repository))
+      all ??= list('').then((found) => kustomizationsIn(found, readers.repository))
       return all
     },
     derived: (key, make) => once(made, key, make),
-    with: (changes) => overlaid(tree, new Map([...changes].map(([file, content]) => [file, changed(file, content)]))),
+    made: (key, make, size) => readers.remembered.of(key, tree, make, size),
+    with: (changes) =>
+      overlaid(
+        tree,
+        readers.remembered,
+        new Map([...changes].map(([file, content]) => [file, changed(file, content)])),
+      ),
   }
   return tree
 }
@@ -257,9 +180,9 @@ function changed(file: string, content: Buffer): Changed {
 }
 
 /** Only what changed is parsed: a batch of a hundred commits costs no more than its own files. */
-function overlaid(base: Tree, changes: ReadonlyMap<string, Changed>): Tree {
+function overlaid(base: Tree, remembered: Remembered, changes: ReadonlyMap<string, Changed>): Tree {
   const made = new Map<string, Promise<unknown>>()
-  return {
+  const tree: Tree = {
     commit: base.commit,
     path: base.path,
     entries: base.entries,
@@ -268,6 +191,7 @@ function overlaid(base: Tree, changes: ReadonlyMap<string, Changed>): Tree {
     read: async (file) => changes.get(file)?.content ?? (await base.read(file)),
     version: (file) =>
       changes.has(file) ? `changed:${changes.get(file)!.content.toString('base64')}` : base.version(file),
+    versionAt: async (path) => (changes.has(path) ? tree.version(path) : await base.versionAt(path)),
     async declared(kind, name) {
       const before = (await base.declared(kind, name)).filter((manifest) => !changes.has(manifest.file))
       const now = [...changes.values()].flatMap(({ manifests }) => manifests)
@@ -277,60 +201,13 @@ function overlaid(base: Tree, changes: ReadonlyMap<string, Changed>): Tree {
     kustomizations: base.kustomizations,
     allKustomizations: base.allKustomizations,
     derived: (key, make) => once(made, key, make),
+    made: (key, make, size) => remembered.of(key, tree, make, size),
     with: (more) =>
       overlaid(
         base,
+        remembered,
         new Map([...changes, ...[...more].map(([file, content]) => [file, changed(file, content)] as const)]),
       ),
   }
-}
-
-interface Index {
-  /** By kind and name. */
-  manifests: Map<string, Manifest[]>
-  /** By kind. */
-  unreadable: Map<string, Problem[]>
-}
-
-async function buildIndex(
-  entries: ReadonlyMap<string, TreeEntry>,
-  { repository, manifestsOf }: Readers,
-  kinds: readonly string[],
-): Promise<Index> {
-  const index: Index = { manifests: new Map(), unreadable: new Map() }
-  const files = [...entries.values()].filter(
-    (entry) => isRegular(entry) && isManifestFile(entry.path) && !isStateFile(entry.path),
-  )
-  const contents = await repository.contents(files.map((entry) => entry.sha))
-  let turn = 0
-  for (const [i, { path, sha }] of files.entries()) {
-    const content = contents[i]!
-    const mentioned = kinds.filter((kind) => content.includes(kind))
-    if (mentioned.length === 0) continue
-    const { manifests, problems } = manifestsOf(path, sha, content)
-    for (const manifest of manifests) {
-      const key = `${manifest.object.kind}/${manifest.object.metadata.name}`
-      index.manifests.set(key, [...(index.manifests.get(key) ?? []), manifest])
-    }
-    for (const kind of mentioned) {
-      if (problems.length > 0) index.unreadable.set(kind, [...(index.unreadable.get(kind) ?? []), ...problems])
-    }
-    turn = (turn + 1) % filesPerTurn
-    if (turn === 0) await new Promise((resume) => setImmediate(resume))
-  }
-  return index
-}
-
-async function readKustomizations(
-  files: ReadonlyMap<string, TreeEntry>,
-  repository: TreeRepository,
-): Promise<KustomizationFile[]> {
-  const entries = [...files.values()].filter((entry) => isRegular(entry) && isKustomization(entry.path))
-  const contents = await repository.contents(entries.map((entry) => entry.sha))
-  return entries.map((entry, i) => readKustomization(entry.path, contents[i]!))
-}
-
-/** Symbolic links are never followed: they may lead out of the folder. */
-export function isRegular(entry: TreeEntry): boolean {
-  return entry.mode === '100644' || entry.mode === '100755'
+  return tree
 }

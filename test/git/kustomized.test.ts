@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { deploymentManifest } from '../../src/git/desired.ts'
-import { openTree, type TreeRepository } from '../../src/git/tree.ts'
+import type { TreeRepository } from '../../src/git/listing.ts'
+import { openTree } from '../../src/git/tree.ts'
 import { deployment } from './deployment-shop.ts'
 import { sourceOf } from './shop.ts'
 

@@ -193,26 +193,160 @@ describe('apply: All', () => {
     expect(writes).toContain(`patch configmaps mine system:serviceaccount:${namespace}:deployer`)
   })
 
-  test('a kustomization that only lists resources is followed, any other named', async () => {
+  test('a kustomization stands for its folder, and one that others use is a part of them', async () => {
     const { remote, person } = await remoteWith({
-      'prod/kustomization.yaml': `namespace: ${namespace}\nresources: [../base, extra.yaml]\n`,
-      'prod/extra.yaml': configMap('extra'),
-      'prod/ignored.yaml': configMap('ignored'),
+      'prod/eu/kustomization.yaml': `namespace: ${namespace}\nresources: [../../base, ../parts, extra.yaml]\n`,
+      'prod/eu/extra.yaml': configMap('extra'),
+      'prod/eu/ignored.yaml': configMap('ignored'),
+      'prod/parts/kustomization.yaml': 'resources: [part.yaml]\n',
+      'prod/parts/part.yaml': configMap('part'),
+      'prod/alone.yaml': configMap('alone'),
+      'base/kustomization.yaml': 'resources: [a.yaml]\n',
       'base/a.yaml': 'apiVersion: v1\nkind: ConfigMap\nmetadata: { name: base, namespace: elsewhere }\n',
     })
     const running = await run(remote.url, { apply: 'All' })
-    await running.status(at(person.git('rev-parse', 'HEAD').trim()))
-    expect(await get(resources.configMaps, 'base')).toBeDefined()
-    expect(await get(resources.configMaps, 'extra')).toBeDefined()
-    expect(await get(resources.configMaps, 'ignored')).toBeUndefined()
-    const next = person.commit('Generate', {
-      'prod/kustomization.yaml': 'resources: [extra.yaml]\nconfigMapGenerator: []\n',
+    const status = await running.status(at(person.git('rev-parse', 'HEAD').trim()))
+    expect(status.errors).toEqual([])
+    const names = ['alone', 'base', 'extra', 'part']
+    expect(status.inventory).toEqual(names.map((name) => `/v1/configmaps/${namespace}/${name}`))
+  })
+})
+
+describe('an overlay', () => {
+  const eu = 'prod/eu/kustomization.yaml'
+  const overlay = () => ({
+    'prod/eu/kustomization.yaml': `namespace: ${namespace}
+namePrefix: eu-
+resources: [../../base]
+components: [../../base/extras]
+images: [{ name: app, newTag: "2" }]
+patches:
+  - target: { kind: Rollout }
+    patch: '[{ op: replace, path: /spec/workload/deployment/name, value: eu-checkout }]'
+  - patch: |
+      apiVersion: v1
+      kind: Service
+      metadata: { name: checkout }
+      spec: { ports: [{ port: 80, targetPort: 8080 }] }
+`,
+    'base/kustomization.yaml': 'resources: [all.yaml]\n',
+    'base/extras/kustomization.yaml': 'kind: Component\ncommonAnnotations: { team: shop }\n',
+    'base/all.yaml': `apiVersion: apps/v1
+kind: Deployment
+metadata: { name: checkout }
+spec:
+  selector: { matchLabels: { app: checkout } }
+  template:
+    metadata: { labels: { app: checkout } }
+    spec: { containers: [{ name: app, image: "app:1", envFrom: [{ configMapRef: { name: settings } }] }] }
+---
+${configMap('settings')}---
+apiVersion: v1
+kind: Service
+metadata: { name: checkout }
+spec: { selector: { app: checkout }, ports: [{ port: 80 }] }
+---
+apiVersion: sluice.dev/v1alpha1
+kind: Rollout
+metadata: { name: checkout }
+spec:
+  workload: { deployment: { name: checkout } }
+  traffic: { istio: { virtualService: { name: checkout } } }
+`,
+  })
+
+  test('is applied as kustomize renders it, and followed when its base changes', async () => {
+    const { remote, person } = await remoteWith(overlay())
+    const running = await run(remote.url, { apply: 'All', prune: true })
+    const status = await running.status(at(person.git('rev-parse', 'HEAD').trim()))
+    expect(status.errors).toEqual([])
+    expect(await get(resources.deployments, 'eu-checkout')).toMatchObject({
+      metadata: { annotations: { team: 'shop' } },
+      spec: {
+        template: { spec: { containers: [{ image: 'app:2', envFrom: [{ configMapRef: { name: 'eu-settings' } }] }] } },
+      },
+    })
+    expect((await get(resources.services, 'eu-checkout'))?.spec).toMatchObject({
+      ports: [{ port: 80, targetPort: 8080 }],
+    })
+    const base = overlay()['base/all.yaml'].replace(`---\n${configMap('settings')}`, '')
+
+    const next = person.commit('No settings', { 'base/all.yaml': base })
+    running.poke()
+    expect(await running.status(at(next))).toMatchObject({ errors: [], lastSync: { pruned: 1 } })
+    expect(await get(resources.configMaps, 'eu-settings')).toBeUndefined()
+    expect((await get(resources.deployments, 'eu-checkout'))?.spec).toMatchObject({
+      template: { spec: { containers: [{ envFrom: [{ configMapRef: { name: 'settings' } }] }] } },
+    })
+  })
+
+  test.each([
+    ['a generator', 'configMapGenerator:\n  - name: made\n', 'makes objects with configMapGenerator', eu, 3],
+    ['a chart', 'helmCharts:\n  - name: made\n', 'makes objects with helmCharts', eu, 3],
+    ['a remote base', '  - https://example.com/base?ref=1\n', 'which is not in this repository', eu, 3],
+    ['a path out of the repository', '  - ../../../base\n', 'which is not in this repository', eu, 3],
+    ['a file that is not there', '  - gone.yaml\n', 'lists prod/eu/gone.yaml, which does not exist', eu, 3],
+    ['a transformer', 'transformers:\n  - t.yaml\n', 'uses transformers, which Sluice does not render', eu, 3],
+    ['a patch for nothing', 'patches:\n  - patch: "{kind: A, metadata: {name: x}}"\n', 'does not have', eu, 4],
+    ['broken YAML', 'images: [\n', '', eu, 4],
+  ])('with %s is refused as a whole, and nothing else is', async (_name, text, message, file, line) => {
+    const good = {
+      [eu]: 'resources:\n  - a.yaml\n',
+      'prod/eu/a.yaml': configMap('a'),
+      'prod/us/b.yaml': configMap('b'),
+    }
+    const { remote, person } = await remoteWith({ ...good, 'prod/us/kustomization.yaml': 'resources: [b.yaml]\n' })
+    const running = await run(remote.url, { apply: 'All', prune: true })
+    const before = await running.status(at(person.git('rev-parse', 'HEAD').trim()))
+    const next = person.commit('Refused', {
+      [eu]: `resources:\n  - a.yaml\n${text}`,
+      'prod/eu/a.yaml': configMap('other'),
+      'prod/us/b.yaml': configMap('b', 'immutable: true\n'),
     })
     running.poke()
     const status = await running.status(at(next))
-    expect(status.errors).toEqual([
-      { file: 'prod/kustomization.yaml', message: expect.stringContaining('configMapGenerator') },
+    expect(status.errors).toHaveLength(1)
+    expect(status.errors?.[0]).toMatchObject({ file, line: expect.any(Number) })
+    expect(status.errors?.[0]?.line).toBeLessThanOrEqual(line)
+    expect(status.errors?.[0]?.message).toContain(message)
+    expect(status.errors?.[0]?.message).toContain(`nothing of the kustomization ${eu} is applied`)
+    expect(status.inventory).toEqual(before.inventory)
+    expect(await get(resources.configMaps, 'other')).toBeUndefined()
+    expect(await get(resources.configMaps, 'a')).toBeDefined()
+    expect(await get(resources.configMaps, 'b')).toMatchObject({ immutable: true })
+  })
+
+  test('with generators of settings is applied under apply: Rollouts, which needs none of them', async () => {
+    const files = overlay()
+    const { remote, person } = await remoteWith({
+      ...files,
+      [eu]: `${files[eu]}configMapGenerator: [{ name: made, literals: [a=b] }]\n`,
+    })
+    const running = await run(remote.url, { apply: 'Rollouts' })
+    const status = await running.status(at(person.git('rev-parse', 'HEAD').trim()))
+    expect(status.errors).toEqual([])
+    expect(status.inventory).toEqual([`sluice.dev/v1alpha1/rollouts/${namespace}/eu-checkout`])
+    expect((await get(resources.rollouts, 'eu-checkout'))?.spec).toMatchObject({
+      workload: { deployment: { name: 'eu-checkout' } },
+    })
+  })
+
+  test('two that use each other are an error, and no reason to prune', async () => {
+    const { remote, person } = await remoteWith({ 'prod/a.yaml': configMap('a') })
+    const running = await run(remote.url, { apply: 'All', prune: true })
+    await running.status(at(person.git('rev-parse', 'HEAD').trim()))
+    const next = person.commit('Circle', {
+      'prod/a.yaml': '# nothing\n',
+      'prod/x/kustomization.yaml': 'resources: [../y]\n',
+      'prod/y/kustomization.yaml': 'resources: [../x]\n',
+    })
+    running.poke()
+    const status = await running.status(at(next))
+    expect(status.errors?.map(({ file }) => file).sort()).toEqual([
+      'prod/x/kustomization.yaml',
+      'prod/y/kustomization.yaml',
     ])
+    expect(await get(resources.configMaps, 'a')).toBeDefined()
   })
 })
 

@@ -1,4 +1,5 @@
-import { openTree, type Tree, type TreeRepository } from '../../../src/git/tree.ts'
+import type { TreeRepository } from '../../../src/git/listing.ts'
+import { openTree, type Tree } from '../../../src/git/tree.ts'
 
 /** The folder `prod` of a repository that is only these files. */
 export async function treeOf(files: Record<string, string | Buffer>, path = 'prod'): Promise<Tree> {
