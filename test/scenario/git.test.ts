@@ -268,11 +268,12 @@ data: {weight: "100"}\r
       storage.create(refs.sources, sourceOf('mine', s.remote.url))
       const key = { namespace: 'mine', name: 'my-app' }
       const status = (field: string) => textAt(storage.get(refs.rollouts, key), 'status', field) ?? ''
-      await s.until('taken up there', () => status('phase') === 'Healthy')
-      startLoad({ url: other.sandbox.mesh.url, host: 'my-app.mine', ratePerSecond: 20, runtime, durationMs: 60_000 })
-      await s.desire('v1')
+      // Nothing is adopted there, or what Git knows to be bad would be forgotten.
       await s.until('refused there', () => /cluster/.test(status('message')))
       expect(status('message')).toMatch(/--take-over/)
+      expect(status('phase')).toBe('Pending')
+      startLoad({ url: other.sandbox.mesh.url, host: 'my-app.mine', ratePerSecond: 20, runtime, durationMs: 60_000 })
+      await s.desire('v1')
       await s.until('released here', (here) => here.phase === 'Healthy' && here.stable?.name === 'v1')
       await settled(s)
       expect(weightOf(storage.get(refs.virtualServices, key), 'v1')).toBe(0)
