@@ -91,6 +91,24 @@ test('shows the open question and the very command that answers it', () => {
   expect(text).toMatch(/sluice approve shop\/checkout --kubeconfig \\\n +\/home\/somebody/)
 })
 
+describe('windows', () => {
+  const window = (rest: object) => ({
+    ...statuses.Progressing,
+    window: { open: false, at: ago(10), generation: 1, ...rest },
+  })
+  const text = (status: RolloutStatus) => draw(status, { width: 100 }).join(' ').replaceAll(/\s+/g, ' ')
+
+  test('a closed one says why and when it opens, whatever else is waited for', () => {
+    const said = text(window({ reason: 'a deny window (0 0 20 12 * for 14d, UTC) is open', opensAt: ago(-7200) }))
+    expect(said).toContain('Window closed: a deny window (0 0 20 12 * for 14d, UTC) is open, until ')
+    expect(said).toContain('(in 2h)')
+  })
+
+  test('one that does not open again as far as anybody can see says so by saying no time', () => {
+    expect(text(window({ reason: 'a deny window is open' }))).toContain('Window closed: a deny window is open ')
+  })
+})
+
 describe('the open question', () => {
   const said = (over: Partial<Decision>): Decision => ({
     verdict: 'Approve',

@@ -7,7 +7,7 @@ import { events, knownBad, outcomes, request } from './past.ts'
 import { pods } from './pods.ts'
 import { question } from './question.ts'
 import { type PageInput, paragraph, type Section, type SectionOf, shellLines } from './section.ts'
-import { steps } from './steps.ts'
+import { steps, windows } from './steps.ts'
 import { canary, stable, traffic } from './traffic.ts'
 
 const LABEL = 11
@@ -19,6 +19,7 @@ const sections: readonly SectionOf[] = [
   canary,
   pods,
   steps,
+  windows,
   evidence,
   question,
   next,

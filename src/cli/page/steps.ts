@@ -2,6 +2,7 @@ import { formatDuration, parseDuration } from '../../api/duration.ts'
 import type { Step } from '../../api/rollout.ts'
 import type { RolloutStatus } from '../../api/status.ts'
 import { heldFor } from '../../plan/steps.ts'
+import { age } from '../age.ts'
 import { percent } from '../rollout-table.ts'
 import { pad } from '../width.ts'
 import { paragraph, type SectionOf } from './section.ts'
@@ -36,6 +37,16 @@ function aheadText(step: Step, place: 'behind' | 'ahead'): string[] {
 
 function approvedText({ step }: RolloutStatus): string[] {
   return step?.approvedBy?.length ? [`approved by ${step.approvedBy.join(', ')}`] : []
+}
+
+/** The windows: while something is in flight, whether one is open; when nothing is, nobody has to know. */
+export const windows: SectionOf = ({ rollout: { status }, now, colours, width }) => {
+  const { window } = status
+  if (!status.canary || !window) return undefined
+  const opensAt = Date.parse(window.opensAt ?? '')
+  const when = Number.isNaN(opensAt) ? '' : `, until ${new Date(opensAt).toISOString()} (in ${age(opensAt - now)})`
+  const text = window.open ? 'open' : `closed: ${window.reason ?? 'no window is open'}${when}`
+  return { label: 'Window', lines: paragraph(text, width, window.open ? {} : { paint: colours.wait }) }
 }
 
 /** How long the current step is held still, and whether its clock runs. */
