@@ -42,6 +42,8 @@ export interface DeploymentSceneOptions {
   rate?: number
   /** Everything comes from a Git repository of this namespace. */
   git?: boolean
+  /** How the repository is laid out, from a file for every object; by default so. */
+  layout?: (files: Map<string, string>) => Map<string, string>
   /** The repository is that of a scene in another cluster, as it is. */
   from?: Pick<DeploymentScene, 'remote' | 'developer'>
   /** In place of the usual objects of the app and its routes. */
@@ -289,7 +291,8 @@ export function deploymentScenes(stage: Stage) {
         `${object.kind.toLowerCase()}-${object.metadata.name}.yaml`,
         yamlOf(object),
       ])
-      if (!o.from) await developer.commit('everything', () => new Map(files))
+      const { layout = (plain: Map<string, string>) => plain } = o
+      if (!o.from) await developer.commit('everything', () => layout(new Map(files)))
       storage.create(refs.sources, sourceOf(namespace, remote.url))
     } else {
       for (const [ref, object] of app) storage.create(ref, object, { user: DANA })

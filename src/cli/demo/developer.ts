@@ -1,10 +1,10 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { simpleGit } from 'simple-git'
 
 /** A developer with a clone of the configuration repository: edits, commits and pushes like anybody else. */
 export interface Developer {
-  /** Commits what `edit` makes of the newest files, and pushes; does it again when somebody pushed first. */
+  /** Commits what `edit` makes of the newest files of the folder itself, and pushes; does it again when somebody pushed first. */
   commit(message: string, edit: (files: Map<string, string>) => Map<string, string>): Promise<void>
   /** A file as it is at the tip of the branch; empty when there is none. */
   read(file: string): Promise<string>
@@ -45,7 +45,10 @@ export async function createDeveloper(options: {
       for (let attempt = 1; ; attempt++) {
         const fetched = await git.fetch('origin', branch).catch(() => undefined)
         if (fetched) await git.reset(['--hard', `origin/${branch}`])
-        for (const [name, text] of edit(await read())) await writeFile(join(folder, name), text)
+        for (const [name, text] of edit(await read())) {
+          await mkdir(dirname(join(folder, name)), { recursive: true })
+          await writeFile(join(folder, name), text)
+        }
         await git.add('.')
         await git.commit(message)
         try {
