@@ -143,6 +143,7 @@ export function createGitRecorder(options: GitRecorderOptions): GitRecorder {
     const entry = entries.get(key)
     if (!entry) return
     const { branch, source, rollout, view } = entry
+    if (!(await isLetIn(entry))) return
     try {
       entry.view = await viewOf({ branch, source, rollout, previous: view, ...identity })
     } catch (error) {
@@ -150,6 +151,11 @@ export function createGitRecorder(options: GitRecorderOptions): GitRecorder {
       throw error
     }
     if (entries.get(key) === entry && contentOf(entry.view) !== contentOf(view)) tell(key)
+  }
+
+  /** Another source of the same URL may have brought here what the credentials of this one do not open. */
+  async function isLetIn({ branch, source }: Entry): Promise<boolean> {
+    return branch.repository.admits(source.credentials) || (await branch.refresh(source.credentials)).ok
   }
 
   /** The clone was damaged, or the remote did not give a file: both may be well when the remote has been asked anew. */
@@ -237,6 +243,9 @@ export function createGitRecorder(options: GitRecorderOptions): GitRecorder {
     },
 
     look(source) {
+      // The remote has let it in, perhaps for the first time.
+      for (const [key, entry] of entries)
+        if (entry.view === undefined && sameSource(entry.source, source)) looks.soon(key)
       const writer = writers.get(writerKey(source))
       if (writer && 'look' in writer) writer.look()
     },
@@ -255,8 +264,9 @@ export function createGitRecorder(options: GitRecorderOptions): GitRecorder {
 
     async history(source, rollout) {
       const branch = branches.of(source)
-      if (branch.tip === undefined) await branch.refresh(source.credentials)
-      if (branch.tip === undefined) throw new SluiceError(branch.problem ?? unread(source))
+      const isRead = branch.tip !== undefined && branch.repository.admits(source.credentials)
+      const fetched = isRead ? undefined : await branch.refresh(source.credentials)
+      if (branch.tip === undefined || fetched?.ok === false) throw new SluiceError(branch.problem ?? unread(source))
       const own = [`--grep=${rolloutTrailer}: ${rollout.namespace}/${rollout.name}`, '--fixed-strings', '--topo-order']
       return auditTrail(await branch.repository.log([...own, branch.tip]), rollout)
     },
@@ -283,6 +293,10 @@ export function createGitRecorder(options: GitRecorderOptions): GitRecorder {
 /** One writer for all that is pushed to a branch, and one for all that is proposed for it. */
 function writerKey(source: SourceRef): string {
   return `${source.write.mode === 'PullRequest' ? 'proposed ' : ''}${branchKey(source)}`
+}
+
+function sameSource(a: SourceRef, b: SourceRef): boolean {
+  return a.namespace === b.namespace && a.name === b.name
 }
 
 function idOf(rollout: { namespace: string; name: string }, op: string): string {

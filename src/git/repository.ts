@@ -1,5 +1,6 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import { type Problem, SluiceError } from '../errors.ts'
 import { type CloneOptions, detailOf, openClone, problemOf, RepositoryDamaged, remoteName } from './clone.ts'
 import { type Commit, type Draft, fastImport, logFormat, parseLog } from './commit.ts'
@@ -28,6 +29,11 @@ export interface Repository {
   readonly url: string
   /** Brings the branch here and says where it stands. */
   fetch(branch: string, credentials?: Credentials): Promise<FetchResult>
+  /**
+   * Whether the remote has let these credentials in. The clone is shared by all who name its URL, and what is in it is only for those
+   * who may read the remote.
+   */
+  admits(credentials: Credentials | undefined): boolean
   /** Brings one commit that is outside the shallow clone. `gone`: the remote does not have it, or does not give it. */
   fetchCommit(sha: string, credentials?: Credentials): Promise<'here' | 'gone' | 'unreachable'>
   /** Every file, link and submodule under `path` ('' for all) at a commit. Throws RepositoryDamaged when the clone is. */
@@ -69,6 +75,8 @@ export interface RepositoryOptions extends CloneOptions {
 }
 
 const branchesNamed = 5
+/** Credentials that are remembered as let in; those of an app change every hour. */
+const admittedKept = 200
 
 export function openRepository(options: RepositoryOptions): Repository {
   const { depth = 1_000, packs = 60 } = options
@@ -78,6 +86,7 @@ export function openRepository(options: RepositoryOptions): Repository {
   const objects = openObjects(clone, (shas) => alone(() => bring(shas)))
   const branches = new Set<string>()
   let trusted: Credentials | undefined
+  let admitted: (Credentials | undefined)[] = []
   /** The remote cannot leave files out, or does not give single ones: the clone has all of them. */
   let whole = false
   let exchanges = 0
@@ -136,8 +145,14 @@ export function openRepository(options: RepositoryOptions): Repository {
     if (files.filter((name) => name.endsWith('.pack')).length > packs) await clone.tidy()
   }
 
+  function admit(credentials: Credentials | undefined, isLetIn: boolean): void {
+    const others = admitted.filter((known) => !isDeepStrictEqual(known, credentials))
+    admitted = isLetIn ? [credentials, ...others].slice(0, admittedKept) : others
+  }
+
   return {
     url,
+    admits: (credentials) => admitted.some((known) => isDeepStrictEqual(known, credentials)),
     fetch: (branch, credentials) =>
       alone(async () => {
         if (!isBranchName(branch)) return missing(url, branch, '')
@@ -160,8 +175,13 @@ export function openRepository(options: RepositoryOptions): Repository {
           await forget(branch)
           return missing(url, branch, await whatThereIs(credentials))
         }
-        if (!result.ok) return { ok: false, ...problemOf(result.failure, url) }
+        if (!result.ok) {
+          const refused = problemOf(result.failure, url)
+          if (refused.problem.reason === 'GitAuth') admit(credentials, false)
+          return { ok: false, ...refused }
+        }
         trusted = credentials
+        admit(credentials, true)
         branches.add(branch)
         const tip = await verify(branch)
         return tip === undefined ? missing(url, branch, '') : { ok: true, tip }

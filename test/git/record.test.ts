@@ -310,8 +310,8 @@ describe('people win', () => {
     const squashed = 'Release v4 (#7)\n\nCo-authored-by: Lee <lee@example.com>\nco-authored-by: Dana <dana@example.com>'
     person.commit(squashed, { 'prod/checkout.yaml': rolloutManifest('v4') })
     await git.refresh(source)
-    const all = ', Lee <lee@example.com>, Dana <dana@example.com>'
-    await eventually(() => (git.observe(source, rolloutRef()).author?.endsWith(all) ? true : undefined))
+    const all = 'Dana <dana@example.com>, Lee <lee@example.com>'
+    await eventually(() => (git.observe(source, rolloutRef()).author === all ? true : undefined))
   })
 })
 

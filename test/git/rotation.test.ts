@@ -3,7 +3,7 @@ import { createBranches } from '../../src/git/branch.ts'
 import { createGitRecorder } from '../../src/git/record.ts'
 import type { SourceRef } from '../../src/git/source-ref.ts'
 import { type Runtime, systemRuntime } from '../../src/runtime.ts'
-import { hasty, moveTo, resultOf, rolloutRef, shopFiles, sourceOf, stateAt } from './shop.ts'
+import { eventually, hasty, moveTo, resultOf, rolloutRef, shopFiles, sourceOf, stateAt } from './shop.ts'
 import { remoteWith, temporaryFolder } from './workbench.ts'
 
 /** Time that never passes: whatever happens was not waited for. */
@@ -94,4 +94,38 @@ test('nobody sees a branch by asking for it while somebody else with better cred
     branch.refresh({ ...right }),
   ])
   expect([theirs.ok, ours.ok, alike.ok]).toEqual([true, false, true])
+})
+
+test('what one source has brought here is not shown to another of the same URL that the remote does not let in', async () => {
+  const { remote, person } = await remoteWith(shopFiles(), { credentials: right })
+  const git = recorderAt(hasty)
+  const ours = sourceOf(remote.url, {}, { ...right })
+  const seen = <T>(look: () => T | undefined) => eventually(look)
+  await seen(() => (git.observe(ours, rolloutRef()).known ? true : undefined))
+
+  for (const credentials of [undefined, wrong]) {
+    const theirs = {
+      ...sourceOf(remote.url, {}, credentials),
+      namespace: 'other',
+      name: `curious-${credentials?.password}`,
+    }
+    const rollout = { ...rolloutRef(), namespace: 'other' }
+    git.observe(theirs, rollout)
+    person.commit('Secret plans', { 'prod/other.txt': `${credentials?.password}` })
+    await git.refresh(ours)
+    await seen(() =>
+      git.observe(ours, rolloutRef()).tip === person.git('rev-parse', 'HEAD').trim() ? true : undefined,
+    )
+    expect(git.observe(theirs, rollout)).toMatchObject({ known: false, tip: undefined, author: undefined })
+    await expect(git.history(theirs, rollout)).rejects.toThrow()
+    git.forget('other/checkout')
+  }
+
+  const welcome = {
+    ...sourceOf(remote.url, {}, { ...right, secret: 'other/git' }),
+    namespace: 'other',
+    name: 'welcome',
+  }
+  const theirs = { ...rolloutRef(), namespace: 'other' }
+  await seen(() => (git.observe(welcome, theirs).known ? true : undefined))
 })
