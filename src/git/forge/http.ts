@@ -1,5 +1,6 @@
 import { type IncomingMessage, request as overHttp } from 'node:http'
 import { request as overHttps } from 'node:https'
+import { parseRetryAfter } from '../../notify/delivery-failed.ts'
 import type { Runtime } from '../../runtime.ts'
 import { ForgeFailure } from './forge.ts'
 
@@ -180,16 +181,15 @@ function wordsOf(body: unknown): string {
   return known.length > 0 ? known.join(': ') : Object.values(body).map(wordsOf).filter(Boolean).join('; ')
 }
 
+/** Whatever a forge asks for, it is asked again after this, ms. */
+const LONGEST_PATIENCE = 3_600_000
+
 /** How long the forge asks to be left alone: Retry-After, or the reset of a limit that is used up. */
 function patience({ headers }: Answer, now: number): number | undefined {
-  const after = Number(headers['retry-after'])
-  if (Number.isFinite(after)) return Math.max(1_000, after * 1000)
-  const dated = Date.parse(String(headers['retry-after'] ?? ''))
-  if (Number.isFinite(dated)) return Math.max(1_000, dated - now)
   const left = headers['x-ratelimit-remaining'] ?? headers['ratelimit-remaining']
   const reset = Number(headers['x-ratelimit-reset'] ?? headers['ratelimit-reset'])
-  if (left !== '0' || !Number.isFinite(reset)) return undefined
-  return Math.min(3_600_000, Math.max(1_000, reset * 1000 - now))
+  const asked = parseRetryAfter(headers['retry-after'], now) ?? (left === '0' ? reset * 1000 - now : Number.NaN)
+  return Number.isFinite(asked) ? Math.min(LONGEST_PATIENCE, Math.max(1_000, asked)) : undefined
 }
 
 function unreachable(message: string, rest: { retryAfterMs?: number; cause?: unknown }): ForgeFailure {

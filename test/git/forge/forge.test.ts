@@ -147,6 +147,13 @@ describe('what goes wrong is one sentence, without the token', () => {
     ['a failure', { answer: { status: 503, body: { message: 'maintenance' } } }, 'ForgeUnreachable', true, undefined],
     ['a limit', { answer: { status: 429, headers: { 'retry-after': '30' } } }, 'ForgeUnreachable', true, 30_000],
     [
+      'a limit without end',
+      { answer: { status: 429, headers: { 'retry-after': '99999999999' } } },
+      'ForgeUnreachable',
+      true,
+      3_600_000,
+    ],
+    [
       'a limit of GitHub',
       { answer: { status: 403, body: { message: 'API rate limit exceeded' }, headers: { 'retry-after': '7' } } },
       'ForgeUnreachable',
