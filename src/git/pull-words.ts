@@ -52,7 +52,7 @@ export function closedBody(pull: PullRequest): string {
   return withMarker(pull.body, { ...readMarker(pull.body), closed: true })
 }
 
-/** Text of others inside a body: nothing in it is markup, a mention, or the end of a table's cell. */
+/** Text of others inside a body: nothing in it is markup, a mention, an issue to be closed, or the end of a table's cell. */
 export function quoted(text: string): string {
   return oneLine(text)
     .replaceAll('&', '&amp;')
@@ -60,7 +60,13 @@ export function quoted(text: string): string {
     .replaceAll('>', '&gt;')
     .replace(/([\\`*_[\]|~#])/g, '\\$1')
     .replace(/@(?=\w)/g, '@\u200b')
+    .replace(/#(?=\w)/g, '#\u200b')
+    .replace(closing, '$1\u200b')
 }
+
+/** The words with which a forge closes an issue on a merge, before one that is not named by a `#`. */
+const closing =
+  /\b(clos(?:e[sd]?|ing)|fix(?:e[sd]|ing)?|resolv(?:e[sd]?|ing)|implement(?:s|ed|ing)?)(?=:?\s+(?:https?:|GH-))/gi
 
 /** The same as code, in which only its own end and that of a table's cell mean anything. */
 export function code(text: string): string {

@@ -51,6 +51,14 @@ test('nothing that people have written is markup, a mention, a cell or a last li
   expect(words.body.match(/<!--/g)).toHaveLength(1)
   expect(words.body).not.toMatch(/<img|<b>|@everyone|@dana/)
   expect(quoted('a | b')).toBe('a \\| b')
+  const plain = (text: string) => quoted(text).replaceAll('\\', '')
+  for (const text of [
+    'fixes #12',
+    'Closes: acme/shop#12',
+    'resolves https://git.example.com/a/b/issues/1',
+    'close GH-7',
+  ])
+    expect(plain(text)).not.toMatch(/(fixes|closes|resolves|close):? +(\S*#\d|https:|GH-)/i)
   expect(code('my_app`|')).toBe("`my_app'\\|`")
 })
 
