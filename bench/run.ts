@@ -14,8 +14,8 @@ import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
-const benches = ['fleet', 'plan', 'judge', 'thresholds', 'queries', 'idle', 'breach', 'git'].filter((name) =>
-  existsSync(fileOf(name)),
+const benches = ['fleet', 'plan', 'judge', 'thresholds', 'queries', 'idle', 'breach', 'git', 'overlays'].filter(
+  (name) => existsSync(fileOf(name)),
 )
 
 const [first, ...rest] = process.argv.slice(2)

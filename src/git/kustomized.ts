@@ -38,6 +38,8 @@ export function kustomizedIn(tree: Tree, kind: Kind): Promise<KustomizedObjects>
   const name = `kustomized ${kind.group}/${kind.kind}`
   return tree.derived(name, async () => {
     const result: KustomizedObjects & { covered: Set<string> } = { objects: [], covered: new Set(), problems: [] }
+    // Brings all files to hand at once; read one by one, each would cost a process.
+    await tree.declared(kind.kind, '')
     let turn = 0
     for (const root of await rootsIn(tree)) {
       const part = await tree.made(`${name} ${root.file}`, (read) => renderRoot(read, root, kind), sizeOf)

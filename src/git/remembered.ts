@@ -74,7 +74,8 @@ export function createRemembered(limit: number): Remembered {
         if (!versions.has(path)) versions.set(path, await files.versionAt(path))
         return await files.read(path)
       })
-      keep({ key, versions, made, size: size(made) })
+      const entry = { key, versions, made, size: size(made) }
+      if (entry.size <= limit) keep(entry)
       return made
     },
   }
