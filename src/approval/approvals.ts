@@ -66,6 +66,8 @@ export interface ApprovalsConfig {
 const fieldManager = 'sluice'
 const attempts = 12
 const keep = 10
+/** Decisions that one person may make about one question; deploy/policies/approval-decisions.yaml says the same. */
+const mostOfOne = 10
 
 export function createApprovals({ client, runtime, log }: ApprovalsConfig): Approvals {
   const resource = resources.approvals
@@ -270,6 +272,10 @@ function reasonNotToAdd(approval: Approval, decision: Decision, now: number): De
   // Who approved for one time may approve for another.
   if (said !== undefined && said.notBefore === decision.notBefore)
     return { kind: 'Duplicate', approval, message: `${displayName(decision)} said so already. ${ruling.message}` }
+  // A question holds a hundred: one person is not to leave no room for the others' no.
+  if (decisions.filter(({ via, by }) => via === decision.via && by === decision.by).length >= mostOfOne) {
+    return { kind: 'Closed', approval, message: `${displayName(decision)} has decided ${mostOfOne} times already` }
+  }
   if (decisions.length >= 100) {
     return { kind: 'Closed', approval, message: 'This question is closed: it holds as many decisions as it can' }
   }

@@ -159,6 +159,17 @@ describe('deciding', () => {
     expect(observed()?.state).toBe('Rejected')
   })
 
+  test('whoever changes their mind all the time leaves room for the others’ no', async () => {
+    await approvals.ask(owner, question({ required: 2 }))
+    const kinds = []
+    for (let i = 1; i <= 12; i++) {
+      const notBefore = new Date(time.now() + i * 60_000).toISOString()
+      kinds.push((await approvals.add(key, slackDecision('U1', { id: `click ${i}`, notBefore }))).kind)
+    }
+    expect(kinds).toEqual([...Array(10).fill('Recorded'), 'Closed', 'Closed'])
+    expect((await approvals.add(key, slackDecision('U2', { verdict: 'Reject' }))).kind).toBe('Recorded')
+  })
+
   test('a person’s second word of the same kind adds nothing; a change of mind to no does', async () => {
     await approvals.ask(owner, question({ required: 2 }))
     await approvals.add(key, slackDecision('U1'))

@@ -112,6 +112,15 @@ test('one’s own decision is taken, as often as it is made', async () => {
   ])
 })
 
+test('nobody leaves the others without room: neither by deciding all the time, nor by copies of what was decided', async () => {
+  const copies = (spec: ApprovalSpec) => ({ decisions: [...spec.decisions, ...Array(99).fill(spec.decisions[0])] })
+  await expect(write(copies)).rejects.toThrow('cannot be added again')
+  const many = Array.from({ length: 11 }, (_, i) => decision({ id: `${i}` }))
+  await expect(write((spec) => ({ decisions: [...spec.decisions, ...many] }))).rejects.toThrow('ten times already')
+  await write((spec) => ({ decisions: [...spec.decisions, ...many.slice(1)] }))
+  await expect(append({ verdict: 'Reject', id: 'one more' })).rejects.toThrow('ten times already')
+})
+
 test.each<[string, Partial<Decision>, string]>([
   ['somebody else’s name', { by: 'user:dana@example.com' }, 'must carry your own name'],
   ['an address of somebody else', { email: 'dana@example.com' }, 'must carry your own name'],
