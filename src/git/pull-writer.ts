@@ -18,7 +18,7 @@ import {
   readOwnBranch,
   stateOn,
 } from './pull-branch.ts'
-import { declined, opsOf } from './pull-outcome.ts'
+import { declined, isClosedByOthers, opsOf } from './pull-outcome.ts'
 import { createRounds } from './pull-rounds.ts'
 import { closedBody, outcomeWords, readMarker } from './pull-words.ts'
 import type { PushAttempt, Writer } from './writer.ts'
@@ -127,10 +127,13 @@ export function createPullWriter(options: PullWriterOptions): PullWriter {
   async function hear(key: string, pull: PullRequest, op: string, base: string, forge: Forge): Promise<void> {
     const { ops = [], closed: byUs } = readMarker(pull.body)
     const arrived = pull.state === 'merged' && pull.base === base
-    if (!arrived && byUs && pull.state === 'closed') return
+    if (!arrived && byUs && pull.state === 'closed' && !(await isClosedByOthers(pull, forge))) return
+    // A branch is named by the newest that lies on it; the mark, which others may edit, cannot make it carry what came later.
+    const newest = jobsOf(key).find(([, job]) => job.entry.op === op)?.[1].entry.at
     const problem = arrived ? undefined : await declined(pull, base, forge)
     for (const [id, job] of jobsOf(key)) {
       if (job.entry.op !== op && !ops.includes(job.entry.op)) continue
+      if (newest !== undefined && compare(job.entry.at, newest) > 0) continue
       if (problem) settle(id, job, { state: 'Refused', problem })
       else settle(id, job, { state: 'Done', at: runtime.now(), ...(pull.mergedAs ? { sha: pull.mergedAs } : {}) })
     }

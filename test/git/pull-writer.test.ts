@@ -1,6 +1,7 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { createBranches } from '../../src/git/branch.ts'
 import { createForges } from '../../src/git/forge/find.ts'
+import { withMarker } from '../../src/git/pull-words.ts'
 import { createGitRecorder, type GitRecorder } from '../../src/git/record.ts'
 import type { CommitResult } from '../../src/plan/observation.ts'
 import { type ForgeBench, forgeWith, type Kind } from './forge/bench.ts'
@@ -144,6 +145,37 @@ describe.each(both)('an outcome at %s', (kind) => {
 
 describe('an outcome', () => {
   const kind: Kind = 'GitHub'
+
+  test('declined by a person is declined, also where its body says that we closed it', async () => {
+    const at = await forgeWith(kind, shopFiles())
+    const git = recorder()
+    const entry = outcome(100)
+    submit(git, at, entry)
+    await lying(git, at, entry.op)
+    at.fake.faults.down = true
+    at.fake.close(1, 'dana')
+    at.fake.pulls[0]!.body = withMarker(at.fake.pulls[0]!.body, { ops: [entry.op], closed: true })
+    at.fake.faults.down = false
+    const result = await ended(git, at, entry.op)
+    expect(result).toMatchObject({ state: 'Refused', problem: { reason: 'PullRequestDeclined' } })
+    expect(at.fake.pulls).toHaveLength(1)
+  })
+
+  test('a merged body that claims a later operation does not put it into Git', async () => {
+    const at = await forgeWith(kind, shopFiles())
+    const git = recorder()
+    const [first, second] = [outcome(100), outcome(0, 'rollback')]
+    submit(git, at, first)
+    await lying(git, at, first.op)
+    at.fake.faults.down = true
+    at.fake.pulls[0]!.body = withMarker(at.fake.pulls[0]!.body, { ops: [first.op, second.op] })
+    at.fake.merge(1, 'dana', 'squash', 'Something else')
+    submit(git, at, second)
+    at.fake.faults.down = false
+    expect(await ended(git, at, first.op)).toMatchObject({ state: 'Done' })
+    await lying(git, at, second.op)
+    expect(at.fake.open()).toHaveLength(1)
+  })
 
   test('a newer one carries the older, whose pull request is closed with a word', async () => {
     const at = await forgeWith(kind, shopFiles())
