@@ -153,6 +153,18 @@ const window = z
     ],
   })
 
+/** What of spec.source.values belongs to the other mode: where Sluice would never look, or not know what to write. */
+const misplaced = [
+  { field: 'images', mode: 'subsets', message: 'is for Deployments: with workload.subsets name values.desired' },
+  {
+    field: 'weights',
+    mode: 'subsets',
+    message:
+      'is for Deployments: with workload.subsets each subset is now stable, now the canary; write the weights in the VirtualService',
+  },
+  { field: 'desired', mode: 'deployment', message: 'is for subsets: with workload.deployment name values.images' },
+] as const
+
 const defaultSteps = [10, 50, 100].map((weight) => ({ weight, hold: '5m' }))
 
 /** What a team declares: what is released, over which weights, and what must stay true on the way. */
@@ -213,7 +225,20 @@ export const rolloutSpec = z
     notify: notify.optional(),
     suspend: z.boolean().default(false).meta({ description: 'Hands off: nothing is touched, a breach included.' }),
   })
-  .meta({ description: 'What is released, over which weights, and what must stay true on the way.' })
+  .superRefine(({ workload: released, source }, context) => {
+    for (const { field, mode, message } of misplaced) {
+      if (released[mode] === undefined || source?.values?.[field] === undefined) continue
+      context.addIssue({ code: 'custom', path: ['source', 'values', field], message, input: source.values[field] })
+    }
+  })
+  .meta({
+    description: 'What is released, over which weights, and what must stay true on the way.',
+    'x-kubernetes-validations': misplaced.map(({ field, mode, message }) => ({
+      rule: `!has(self.workload.${mode}) || !has(self.source) || !has(self.source.values) || !has(self.source.values.${field})`,
+      message,
+      fieldPath: `.source.values.${field}`,
+    })),
+  })
 
 /** A Rollout's spec with every default filled in. */
 export type RolloutSpec = z.output<typeof rolloutSpec>

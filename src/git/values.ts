@@ -36,8 +36,7 @@ export async function weightsInValues(
   const { traffic } = spec
   const pair = fixedDestinations(spec)
   if (!pair || !traffic.istio) {
-    const message =
-      'says which scalars are stable’s and the canary’s weight, but in subsets mode each subset is now the one, now the other'
+    const message = 'needs destinations that are always stable and always the canary'
     return { state: 'refused', problem: { reason: 'GitRefusedEdit', message, field: 'spec.source.values.weights' } }
   }
   const { name } = traffic.istio.virtualService

@@ -13,6 +13,12 @@ const shortest = { workload, traffic }
 const withStep = (step: object) => ({ ...shortest, steps: [step, { weight: 100 }] })
 const withAnalysis = (analysis: object) => ({ ...shortest, analysis })
 const withSli = (sli: object) => withAnalysis({ slis: [{ name: 'a', ...sli }] })
+const scalar = { file: 'a.yaml', path: 'image.tag' }
+const withValues = (values: object, released: object = workload) => ({
+  workload: released,
+  traffic,
+  source: { name: 'config', values },
+})
 const approval = { from: ['user:dana@example.com'] }
 
 /** Specs that both the API server and Sluice take. */
@@ -52,6 +58,18 @@ export const goodRollouts: Record<string, unknown> = {
     ],
   },
   'a source': { ...shortest, source: { name: 'config', namespace: 'delivery' } },
+  'values of a subset': { ...shortest, source: { name: 'config', values: { desired: scalar } } },
+  'values of a Deployment': {
+    workload: { deployment: { name: 'checkout' } },
+    traffic,
+    source: {
+      name: 'config',
+      values: {
+        images: [{ container: 'app', ...scalar }],
+        weights: { file: 'a.yaml', stable: 'stable', canary: 'canary' },
+      },
+    },
+  },
   suspended: { ...shortest, suspend: true },
   'nulls, which are no values': { ...shortest, steps: null, suspend: null },
   'something unheard of, which is dropped': { ...shortest, unheardOf: 1, workload: { ...workload, also: true } },
@@ -90,6 +108,21 @@ export const badRollouts: Record<string, BadRollout> = {
     spec: { workload: { subsets: { desired: '' } }, traffic },
     server: 'spec.workload.subsets.desired in body should be at least 1 chars long',
     sluice: 'spec.workload.subsets.desired',
+  },
+  'images of a subset': {
+    spec: withValues({ images: [{ container: 'app', ...scalar }] }),
+    server: 'spec.source.values.images: Invalid value',
+    sluice: 'spec.source.values.images is for Deployments: with workload.subsets name values.desired',
+  },
+  'weights of two subsets': {
+    spec: withValues({ weights: { file: 'a.yaml', stable: 'stable', canary: 'canary' } }),
+    server: 'write the weights in the VirtualService',
+    sluice: 'spec.source.values.weights is for Deployments',
+  },
+  'a desired subset of a Deployment': {
+    spec: withValues({ desired: scalar }, { deployment: { name: 'checkout' } }),
+    server: 'is for subsets: with workload.deployment name values.images',
+    sluice: 'spec.source.values.desired is for subsets',
   },
   'no steps': {
     spec: { ...shortest, steps: [] },

@@ -187,18 +187,4 @@ describe('subsets whose desired version is in values', () => {
     expect(person.read('prod/values.yaml')).toBe(values('v1'))
     expect(person.read('prod/checkout.yaml')).toBe(rolloutManifest('v2'))
   })
-
-  test('cannot have their weights by role, as a subset is now stable and now the canary', async () => {
-    const { remote } = await remoteWith({ 'prod/values.yaml': 'a: 100\nb: 0\n' })
-    const weights = { file: 'values.yaml', stable: 'a', canary: 'b' }
-    const rollout = { namespace: 'shop', name: 'checkout', spec: spec({ weights }) }
-    const git = recorder()
-    const source = sourceOf(remote.url)
-    const entry = moveTo(10)
-    git.submit(source, rollout, entry, stateAt(0))
-    expect(await resultOf(git, source, rollout, entry.op)).toMatchObject({
-      state: 'Refused',
-      problem: { reason: 'GitRefusedEdit', field: 'spec.source.values.weights' },
-    })
-  })
 })
