@@ -140,7 +140,10 @@ export function shippedConformance(label: string, connect: () => Promise<Connect
         },
       )
 
-      test.each(filesIn('examples'))('%s is taken, without a warning', async (file) => {
+      // What is for Flux and Argo CD needs their CRDs, which neither server has; test/engines plays them.
+      const foreign = ['examples/flux/flux.yaml', 'examples/argocd/application.yaml']
+      const examples = filesIn('examples').filter((file) => !foreign.includes(file))
+      test.each(examples)('%s is taken, without a warning', async (file) => {
         for (const manifest of documentsOf(file)) {
           const path = await collectionOf(client, manifest, namespace)
           const inside = { ...manifest, metadata: { ...manifest.metadata, namespace: undefined } }
