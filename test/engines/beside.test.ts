@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { parseAllDocuments } from 'yaml'
+import { parse, parseAllDocuments, stringify } from 'yaml'
 import { connect, type KubeClient } from '../../src/kube/client.ts'
 import { fieldAt, listAt } from '../../src/kube/field.ts'
 import { loadKubeconfig } from '../../src/kube/kubeconfig.ts'
@@ -44,7 +44,8 @@ async function beside(
   options: {
     git?: Record<string, unknown>
     rollout?: Record<string, unknown>
-    annotate?: boolean
+    /** Done to the files before the engine and Sluice see them. */
+    prepare?: (file: string) => Record<string, string>
     versions?: Version[]
   } = {},
 ): Promise<Scene & { engine: Engine }> {
@@ -54,11 +55,11 @@ async function beside(
     ...(options.rollout ? { rollout: options.rollout } : {}),
     asleep: true,
   })
-  if (options.annotate) {
-    await scene.developer.commit('leave the route to Sluice once it is there', (files) => {
-      const file = files.get('virtualservice-my-app.yaml') ?? ''
-      const note = '  annotations:\n    kustomize.toolkit.fluxcd.io/ssa: IfNotPresent\n'
-      return new Map(files).set('virtualservice-my-app.yaml', file.replace(/^metadata:\n/m, `metadata:\n${note}`))
+  const { prepare } = options
+  if (prepare) {
+    await scene.developer.commit('the route as the recipe wants it', (files) => {
+      const changed = prepare(files.get('virtualservice-my-app.yaml') ?? '')
+      return new Map([...files, ...Object.entries(changed)])
     })
   }
   const engine = startEngine({ client, repository: scene.remote.dir, path: 'clusters/test', write })
@@ -73,34 +74,51 @@ async function beside(
   })
 }
 
+/** The route is created once, and then left to Sluice. */
+function once(file: string): Record<string, string> {
+  const note = '  annotations:\n    kustomize.toolkit.fluxcd.io/ssa: IfNotPresent\n'
+  return { 'virtualservice-my-app.yaml': file.replace(/^metadata:\n/m, `metadata:\n${note}`) }
+}
+
+/** The owned route is an object of its own, without hosts, to which the one of the host delegates (docs/gitops.md). */
+function delegated(file: string): Record<string, string> {
+  const { metadata, spec, ...object } = parse(file)
+  const root = {
+    ...object,
+    metadata: { ...metadata, name: 'all-routes' },
+    spec: { hosts: spec.hosts, http: [{ delegate: { name: metadata.name } }] },
+  }
+  const { hosts: _, ...delegate } = spec
+  return {
+    'virtualservice-my-app.yaml': stringify({ ...object, metadata, spec: delegate }),
+    'virtualservice-all-routes.yaml': stringify(root),
+  }
+}
+
 describe('beside an engine that leaves the weights alone', () => {
-  const recipes: [string, boolean, () => Promise<Writer>][] = [
+  const respecting = async () => {
+    const spec = await example('argocd/application.yaml', 'Application')
+    const paths = listAt(spec, 'spec', 'ignoreDifferences').flatMap((each) => listAt(each, 'jqPathExpressions'))
+    const options = listAt(spec, 'spec', 'syncPolicy', 'syncOptions')
+    return argocd(paths.includes('.spec.http[].route[].weight') && options.includes('RespectIgnoreDifferences=true'))
+  }
+  const recipes: [string, string, ((file: string) => Record<string, string>) | undefined, () => Promise<Writer>][] = [
     [
       'Flux with the ignore rules of examples/flux',
-      false,
+      'flux',
+      undefined,
       async () => flux(fieldAt(await example('flux/flux.yaml', 'Kustomization'), 'spec', 'ignore') as IgnoreRule[]),
     ],
-    ['Flux with a route that says IfNotPresent', true, async () => flux()],
-    [
-      'Argo CD with the ignoreDifferences of examples/argocd',
-      false,
-      async () => {
-        const spec = await example('argocd/application.yaml', 'Application')
-        const paths = listAt(spec, 'spec', 'ignoreDifferences').flatMap((each) => listAt(each, 'jqPathExpressions'))
-        const options = listAt(spec, 'spec', 'syncPolicy', 'syncOptions')
-        return argocd(
-          paths.includes('.spec.http[].route[].weight') && options.includes('RespectIgnoreDifferences=true'),
-        )
-      },
-    ],
+    ['Flux with a route that says IfNotPresent', 'once', once, async () => flux()],
+    ['Argo CD with the ignoreDifferences of examples/argocd', 'argo', undefined, respecting],
+    ['Argo CD with the same, and a route object of its own', 'delegate', delegated, respecting],
   ]
 
   test.concurrent.each(recipes)(
     '%s: weights move by the plan and nobody else, up and down',
-    async (name, annotate, recipe) => {
-      const namespace = `beside-${annotate ? 'once' : name.slice(0, 4).trim().toLowerCase()}`
+    async (_, name, prepare, recipe) => {
       const versions = [{ name: 'v1' }, good]
-      await using s = await beside(namespace, await recipe(), { annotate, versions })
+      await using s = await beside(`beside-${name}`, await recipe(), { versions, ...(prepare ? { prepare } : {}) })
       await s.desire('v2')
       await s.until('v2 is stable', (status) => status.stable?.name === 'v2')
       s.behave('v1', { 'error-rate': '1' })
@@ -110,7 +128,9 @@ describe('beside an engine that leaves the weights alone', () => {
       const synced = s.engine.syncs()
       await s.until('the engine has applied all of it again', () => s.engine.syncs() > synced + 2)
       expect(s.weights('v2')).toEqual([0, 10, 50, 100, 90, 100])
-      expect(s.weights('v1')).toEqual([100, 90, 50, 0, 10, 0])
+      // The route that delegates has no weights, and is there first.
+      const given = s.weights('v1')
+      expect(prepare === delegated ? given.slice(1) : given).toEqual([100, 90, 50, 0, 10, 0])
       expect(s.events().filter((event) => /Weight(Raised|Lowered|Contested)/.test(event))).toEqual([])
       expect(s.status().history?.map((h) => h.result)).toEqual(['RolledBack', 'Promoted'])
     },

@@ -86,8 +86,8 @@ export interface IgnoreRule {
 }
 
 /**
- * As Flux: server-side apply with force, under its field manager. A path that is ignored takes the live value where the object has one;
- * an object that says IfNotPresent is created and then left alone.
+ * As Flux: server-side apply with force, under its field manager, of what differs from Git. A path that is ignored takes the live value
+ * where the object has one, and makes no difference; an object that says IfNotPresent is created and then left alone.
  */
 export function flux(ignore: readonly IgnoreRule[] = []): Writer {
   return async (client, declared, live) => {
@@ -99,6 +99,7 @@ export function flux(ignore: readonly IgnoreRule[] = []): Writer {
         matches(target?.kind, body.kind) && matches(target?.name, body.metadata.name) && live !== undefined
       if (concerned) for (const path of paths) adopt(body, live, path)
     }
+    if (live && contains(live, body)) return
     const resource = await client.resourceFor(body.apiVersion, body.kind)
     if (!resource) throw new Error(`nobody serves ${body.kind}`)
     const { namespace, name } = body.metadata
@@ -129,6 +130,17 @@ export function argocd(respects = false): Writer {
 
 function matches(pattern: string | undefined, text: string): boolean {
   return pattern === undefined || new RegExp(`^(?:${pattern})$`).test(text)
+}
+
+/** Whether everything that is declared is live; what is live besides belongs to others. Lists are whole. */
+function contains(live: unknown, declared: unknown): boolean {
+  if (Array.isArray(declared))
+    return (
+      Array.isArray(live) && live.length === declared.length && declared.every((each, i) => contains(live[i], each))
+    )
+  if (!declared || typeof declared !== 'object') return live === declared
+  if (!live || typeof live !== 'object') return false
+  return Object.entries(declared).every(([key, value]) => contains(Reflect.get(live, key), value))
 }
 
 /** Puts the live value of a JSON pointer into what is to be applied, where both have one. */
