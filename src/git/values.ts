@@ -119,7 +119,10 @@ async function scalarAt(
   })
   const lines = holders.map(({ node }) => yaml.lineAt(rangeOf(node) ?? 0))
   const [holder] = holders
-  if (!holder) return refused(`has no ${show(path)}: ${whatIsThere(yaml, path)}`, 1)
+  if (!holder) {
+    const { message, line } = whatIsThere(yaml, path)
+    return refused(`has no ${show(path)}: ${message}`, line)
+  }
   if (holders.length > 1)
     return refused(`has ${show(path)} in several documents, at lines ${lines.join(' and ')}`, lines[0])
   if (isCollection(holder.node)) return refused(`has no scalar at ${show(path)}`, lines[0])
@@ -142,15 +145,25 @@ function rangeOf(node: unknown): number | undefined {
   return isScalar(node) || isCollection(node) ? node.range?.[0] : undefined
 }
 
-/** How far a path leads. */
-function whatIsThere(yaml: NonNullable<ReturnType<typeof parseYaml>>, path: (string | number)[]): string {
+/** How far a path leads, and the line where it ends. */
+function whatIsThere(
+  yaml: NonNullable<ReturnType<typeof parseYaml>>,
+  path: (string | number)[],
+): { message: string; line: number } {
   for (let depth = path.length - 1; depth > 0; depth--) {
     const part = path.slice(0, depth)
     const document = yaml.documents.find((d) => fieldAt(plainOf(d), ...part) !== undefined)
-    const node: unknown = document?.getIn(part, true)
-    if (document) return `${show(part)} at line ${yaml.lineAt(rangeOf(node) ?? 0)} has no ${String(path[depth])}`
+    if (!document) continue
+    const node: unknown = document.getIn(part, true)
+    const line = yaml.lineAt(rangeOf(node) ?? 0)
+    const where = `${show(part)} at line ${line}`
+    const isText = isScalar(node) && typeof node.value === 'string'
+    const message = isText
+      ? `${where} is a text, and nothing inside of a text is edited; write the values as YAML (valuesObject of an Application, values of a HelmRelease) or in a file of their own`
+      : `${where} has no ${String(path[depth])}`
+    return { message, line }
   }
-  return `it has no ${String(path[0])}`
+  return { message: `it has no ${String(path[0])}`, line: 1 }
 }
 
 function objectOf(kind: string, spec: Record<string, Traced>): TracedMap {

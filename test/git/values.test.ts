@@ -35,7 +35,7 @@ describe('values that cannot be read are refused with file, line and reason', ()
     [
       'no key',
       { [values]: '# c\nimage:\n  name: x\n' },
-      'prod/values.yaml:1: has no image.tag: image at line 3 has no tag',
+      'prod/values.yaml:3: has no image.tag: image at line 3 has no tag',
     ],
     ['nothing of it', { [values]: 'a: 1\n' }, 'prod/values.yaml:1: has no image.tag: it has no image'],
     ['a mapping', { [values]: 'image:\n  tag: {a: 1}\n' }, 'prod/values.yaml:2: has no scalar at image.tag'],
@@ -56,6 +56,20 @@ describe('values that cannot be read are refused with file, line and reason', ()
     ],
     ['no YAML', { [values]: 'image: [\n' }, 'prod/values.yaml:'],
   ])('%s', async (_name, files, message) => expect(await refusal(files)).toContain(message))
+
+  const application = (helm: string) =>
+    `apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: { name: a }\nspec:\n  source:\n    helm:\n${helm}`
+  test.each([
+    ['a block of text', '      values: |\n        image:\n          tag: a\n'],
+    ['a folded text', '      values: >-\n        image: { tag: a }\n'],
+    ['a text in quotes', '      values: "image: {tag: a}"\n'],
+  ])('values in %s of an Application, with the way out', async (_name, helm) => {
+    expect(await refusal({ [values]: application(helm) }, 'spec.source.helm.values.image.tag')).toBe(
+      'prod/values.yaml:7: has no spec.source.helm.values.image.tag: spec.source.helm.values at line 7 is a text, and nothing inside of a text is edited; write the values as YAML (valuesObject of an Application, values of a HelmRelease) or in a file of their own',
+    )
+    const object = application('      valuesObject:\n        image:\n          tag: a\n')
+    expect(await refusal({ [values]: object }, 'spec.source.helm.valuesObject.image.tag')).toBe('found')
+  })
 
   test('one of several documents that has it', async () => {
     expect(await refusal({ [values]: 'a: 1\n---\nimage: {tag: a}\n' })).toBe('found')
