@@ -118,7 +118,9 @@ describe('beside an engine that leaves the weights alone', () => {
     '%s: weights move by the plan and nobody else, up and down',
     async (_, name, prepare, recipe) => {
       const versions = [{ name: 'v1' }, good]
-      await using s = await beside(`beside-${name}`, await recipe(), { versions, ...(prepare ? { prepare } : {}) })
+      // Git has the weights of stable as long as a rollout lasts: whoever applies them is seen.
+      const git = { write: { mode: 'Push', commits: 'Outcomes' } }
+      await using s = await beside(`beside-${name}`, await recipe(), { versions, git, ...(prepare ? { prepare } : {}) })
       await s.desire('v2')
       await s.until('v2 is stable', (status) => status.stable?.name === 'v2')
       s.behave('v1', { 'error-rate': '1' })
