@@ -1,5 +1,6 @@
 import { at, isLeaf, type Leaf, type Place, type Traced, type TracedMap, textOf } from '../traced.ts'
 import type { Kind } from './build.ts'
+import { isShort, isTame } from './expression.ts'
 import { podSpecOf } from './kinds.ts'
 
 export interface ImageParts {
@@ -55,7 +56,7 @@ function setImage(holder: TracedMap, field: string, entry: TracedMap, place: Pla
   const before = holder.get(field)
   if (!isLeaf(before) || typeof before.value !== 'string') return
   const pattern = matcher(textOf(entry.get('name')) ?? '')
-  if (!pattern?.test(before.value)) return
+  if (!isShort(before.value) || !pattern?.test(before.value)) return
   const value = joinImage(changed(splitImage(before.value), entry))
   holder.set(field, { value, image: { entry: place, before } } satisfies Leaf)
 }
@@ -71,6 +72,7 @@ export function changed(image: ImageParts, entry: TracedMap): ImageParts {
 
 /** Kustomize reads the name as an expression. */
 function matcher(name: string): RegExp | undefined {
+  if (!isTame(name)) return undefined
   try {
     return new RegExp(`^${name}(:[a-zA-Z0-9_.{}-]*)?(@[a-zA-Z0-9]+([.+_-][a-zA-Z0-9]+)*:[a-zA-Z0-9_.{}-]*)?$`)
   } catch {

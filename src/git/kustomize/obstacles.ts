@@ -3,6 +3,7 @@ import { fieldAt, listAt, textAt } from '../../kube/field.ts'
 import { isObject } from '../manifest.ts'
 import { at, plain } from '../traced.ts'
 import { type Kind, type Rendering, refusal } from './build.ts'
+import { isTame } from './expression.ts'
 import type { Layer } from './layer.ts'
 
 /** Fields that change no object of the kinds that are rendered, or are rendered. */
@@ -39,10 +40,13 @@ export function obstacleOf(layer: Layer, { object, ids, kind }: Rendering, every
   const refused = (message: string, ...field: (string | number)[]) => refusal(layer, message, ...field)
   const foreign = Object.keys(content).find((field) => !harmless.has(field) && !isEmpty(content[field]))
   if (foreign !== undefined) return refused(`uses ${foreign}, which Sluice does not render`, foreign)
+  if (everything && !isEmpty(content.crds)) return refused('uses crds, which Sluice does not render', 'crds')
   const custom = listAt(content, 'labels').findIndex((entry) => !isEmpty(fieldAt(entry, 'fields')))
   if (custom >= 0) return refused('sets labels in fields of its own, which Sluice does not render', 'labels', custom)
   const replacement = listAt(content, 'replacements').findIndex((entry) => reaches(entry, kind, ids))
   if (replacement >= 0) return refused('uses replacements, which Sluice does not render', 'replacements', replacement)
+  const intricate = listAt(content, 'images').findIndex((entry) => !isTame(textAt(entry, 'name') ?? ''))
+  if (intricate >= 0) return refused('names an image by too intricate an expression', 'images', intricate, 'name')
   const text = JSON.stringify(plain(object))
   const variable = listAt(content, 'vars').findIndex((entry) => text.includes(`$(${textAt(entry, 'name') ?? ''})`))
   if (variable >= 0) return refused('uses vars, which Sluice does not render', 'vars', variable)

@@ -4,6 +4,7 @@ import { isObject } from '../manifest.ts'
 import { copyOf, type Place, plain, type Traced, type TracedMap, textOf, tracedAt } from '../traced.ts'
 import { parseYaml, plainJson } from '../yaml-document.ts'
 import { type Read, type Rendering, refusal } from './build.ts'
+import { isShort, isTame } from './expression.ts'
 import { type Layer, pathFrom } from './layer.ts'
 import { Inapplicable, operate } from './operations.ts'
 import { merge, mergeKeysOf, Unmergeable } from './strategic.ts'
@@ -160,6 +161,9 @@ function effective(namespace: string | undefined): string {
 /** Kustomize reads the fields of a target as expressions that match the whole. */
 function matches(pattern: string | undefined, value: string): boolean {
   if (pattern === undefined || pattern === '' || pattern === value) return true
+  if (!isTame(pattern))
+    throw new Inapplicable(`has the target "${pattern.slice(0, 100)}", which is too intricate an expression`)
+  if (!isShort(value)) throw new Inapplicable(`has a target, and there is a name of ${value.length} characters`)
   try {
     return new RegExp(`^(?:${pattern})$`).test(value)
   } catch {
