@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
-import { mkdir, readdir, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir, readdir, realpath, rm } from 'node:fs/promises'
+import { join, sep } from 'node:path'
 import type { Problem } from '../errors.ts'
 import type { Runtime } from '../runtime.ts'
 import { type Git, type GitAnswer, type GitRun, gitIn } from './command.ts'
@@ -105,6 +105,7 @@ export function openClone(options: CloneOptions): Clone {
       const secrets = secretsOf(credentials)
       const settings = { [`remote.${remoteName}.url`]: url, ...(args.includes('fetch') ? partial : {}) }
       const patience = long ? { timeoutMs: 10 * timeoutMs, silenceMs: timeoutMs } : { timeoutMs }
+      if (await isWithin(url, workDir)) return { ok: false, failure: ownFolder(url) }
       for (let attempt = 0; ; attempt++) {
         await prepare()
         const environment = await credentialEnvironment(credentials, url, privateDir)
@@ -124,6 +125,24 @@ export function openClone(options: CloneOptions): Clone {
       await git(['gc', '--quiet', '--prune=now'], { settings, timeoutMs: 300_000, signal })
     },
   }
+}
+
+/** Whether a file URL leads into a folder: the clones there are of other sources, whose repositories are not everybody's. */
+async function isWithin(url: string, folder: string): Promise<boolean> {
+  const [, path] = /^file:\/\/(.*)$/is.exec(url) ?? []
+  if (path === undefined) return false
+  try {
+    const [there, own] = await Promise.all([realpath(decodeURIComponent(path)), realpath(folder)])
+    return there === own || there.startsWith(`${own}${sep}`)
+  } catch {
+    // It does not exist, or is no path: git says so.
+    return false
+  }
+}
+
+function ownFolder(url: string): GitFailure {
+  const message = `${url} is a folder that Sluice works in, and no remote`
+  return { kind: 'problem', problem: { reason: 'InvalidSpec', message, field: 'spec.url' }, transient: false }
 }
 
 /** What a failed exchange is to those who wait for it. */

@@ -29,6 +29,26 @@ const branchOf = (url: string, branch = 'main', workDir = temporaryFolder()) =>
 const force = (person: Person, to: string) =>
   person.git('-c', 'receive.denyNonFastForwards=false', 'push', '--quiet', '--force', 'origin', `${to}:refs/heads/main`)
 
+describe('a URL that leads into the folder of clones', () => {
+  test('is refused, however it is written: what is there belongs to other sources', async () => {
+    const { remote } = await remoteWith(shopFiles())
+    const workDir = temporaryFolder()
+    expect(await branchOf(remote.url, 'main', workDir).refresh(undefined)).toMatchObject({ ok: true })
+    const [clone = ''] = readdirSync(workDir).filter((name) => name.endsWith('.git'))
+    const there = join(workDir, clone)
+    execFileSync('git', ['update-ref', 'refs/heads/main', 'refs/remotes/sluice/main'], { cwd: there })
+    const link = join(temporaryFolder(), 'link')
+    symlinkSync(there, link)
+    const encoded = there.replace('.git', '%2egit')
+    for (const path of [there, `/..${there}`, `${there}/.`, link, encoded])
+      expect(await branchOf(`file://${path}`, 'main', workDir).refresh(undefined), path).toMatchObject({
+        ok: false,
+        transient: false,
+        problem: { reason: 'InvalidSpec', field: 'spec.url' },
+      })
+  })
+})
+
 describe('branches that are not where they were', () => {
   test('a branch that was renamed is said to be missing, with the ones that there are and the default', async () => {
     const { remote, person } = await remoteWith(shopFiles())
