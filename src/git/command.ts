@@ -145,12 +145,18 @@ function withSettings(environment: Record<string, string>, settings: Record<stri
   return result
 }
 
-/** Replaces every secret, and the password of any URL, with `***`. */
+/** What is kept of the beginning and of the end of what git says; a server can make it say as much as it likes. */
+const SAID_FIRST = 8 * 1024
+const SAID_LAST = 24 * 1024
+
+/** Replaces every secret, and the password of any URL, with `***`, and leaves out the middle of what is very long. */
 export function scrub(text: string, secrets: string[]): string {
   let result = text
   for (const secret of [...secrets].sort((a, b) => b.length - a.length)) result = result.replaceAll(secret, '***')
+  // Only now: half a secret would not be known for one.
+  if (result.length > SAID_FIRST + SAID_LAST) result = `${result.slice(0, SAID_FIRST)}\n${result.slice(-SAID_LAST)}`
   return result
-    .replace(/([a-z][a-z0-9+.-]*:\/\/[^/:@\s]*):[^/@\s]+@/gi, '$1:***@')
+    .replace(/([a-z][a-z0-9+.-]{0,30}:\/\/[^/:@\s]*):[^/@\s]+@/gi, '$1:***@')
     .replace(/(authorization:\s*(?:basic|bearer)\s+)\S+/gi, '$1***')
 }
 

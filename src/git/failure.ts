@@ -156,6 +156,7 @@ function lastWords(text: string): string {
   const clean = words
     .replace(/[\u0000-\u001f\u007f]+/g, ' ')
     .replace(/\s+/g, ' ')
+    .slice(0, 1_000)
     .replace(/[.;\s]+$/, '')
   return clean.length > 300 ? `${clean.slice(0, 297)}...` : clean
 }

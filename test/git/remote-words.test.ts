@@ -89,3 +89,15 @@ test('branch names cannot be options, refspecs or paths', () => {
     expect([name, isBranchName(name)]).toEqual([name, name === '+main'])
   }
 })
+
+test('a server that never stops talking keeps nobody waiting, and hides no secret', () => {
+  const secret = 's3cret-t0ken'
+  for (const word of ['a', '.', 'Remote branch ', 'ssh://', `${secret} `, 'No x host key is known for ']) {
+    const said = scrub(`remote: ${word.repeat(2_000_000 / word.length)}\nfatal: the end`, [secret])
+    expect(said).not.toContain(secret)
+    expect(said.length).toBeLessThan(40_000)
+    expect(said).toContain('fatal: the end')
+    const failure = classify(said, { url: 'https://git.example.com/a/b' })
+    expect(JSON.stringify(failure).length).toBeLessThan(1_000)
+  }
+})
