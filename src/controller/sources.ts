@@ -134,7 +134,8 @@ export function createSources(options: SourcesOptions): Sources {
     async history(rollout) {
       const found = running?.sources.lookup(sourceKeyOf(rollout) ?? '')
       const { namespace = '', name } = rollout.metadata
-      return found?.state === 'ready' ? running?.recorder.history(found.source, { namespace, name }) : undefined
+      if (found?.state !== 'ready' || !allowsNamespace(found.source, namespace)) return undefined
+      return running?.recorder.history(found.source, { namespace, name })
     },
     forget: (key) => running?.recorder.forget(key),
     start(cluster) {
