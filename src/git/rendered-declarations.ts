@@ -1,9 +1,10 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { RolloutSourceSpec } from '../api/rolloutsource.ts'
 import type { Problem } from '../errors.ts'
 import type { KubeObject } from '../kube/object.ts'
 import type { Declared, SourceError } from './declared.ts'
 import type { KustomizationFile } from './kustomization.ts'
-import { type Build, build, type Wanted } from './kustomize/build.ts'
+import { type Build, build, type Rendering, type Wanted } from './kustomize/build.ts'
 import { isObject } from './manifest.ts'
 import { plain } from './traced.ts'
 import type { Tree } from './tree.ts'
@@ -16,8 +17,8 @@ export interface RenderedDeclarations {
   files: ReadonlySet<string>
 }
 
-/** Generators that may make what is wanted: those of ConfigMaps and Secrets make no Rollouts. */
-const makesAnything = new Set(['generators', 'helmCharts', 'helmChartInflationGenerator'])
+/** They make no Rollouts. */
+const makesSettings = ['configMapGenerator', 'secretGenerator']
 
 /**
  * Renders a kustomization for the cluster, all of it or what `apply: Rollouts` applies. A part of it that Sluice does not render refuses
@@ -38,16 +39,13 @@ export function declarationsOf(
 }
 
 function declared(
-  { objects, files, problems, generators }: Build,
+  { objects, files, problems, unrendered }: Build,
   root: KustomizationFile,
   mode: RolloutSourceSpec['apply'],
 ): RenderedDeclarations {
-  const made = generators.filter(({ field }) => mode === 'All' || makesAnything.has(field))
-  const found = [
-    ...problems,
-    ...made.map(({ problem }) => problem),
-    ...objects.flatMap(({ obstacle }) => obstacle ?? []),
-  ]
+  const made = unrendered.filter(({ field }) => mode === 'All' || !makesSettings.includes(field))
+  const fields = made.map(({ problem }) => problem)
+  const found = [...problems, ...fields, ...obstaclesOf(objects, fields)]
   if (found.length > 0) return { objects: [], errors: errorsOf(found, root), files }
   const rendered = objects.flatMap(({ object, base: { file, line } }): Declared[] => {
     const value = plain(object)
@@ -56,16 +54,25 @@ function declared(
   return { objects: rendered, errors: [], files }
 }
 
-/** Each place and sentence once: what stands in a kustomization often concerns many objects. */
+/** What stands in a kustomization often concerns many objects: each place and sentence once, with the first of them. */
+function obstaclesOf(objects: Rendering[], said: Problem[]): Problem[] {
+  const isSaid = (problem: Problem) => said.some((other) => isDeepStrictEqual(other, problem))
+  const groups = Map.groupBy(
+    objects.filter(({ obstacle }) => obstacle && !isSaid(obstacle)),
+    ({ obstacle }) => `${obstacle?.file}:${obstacle?.line} ${obstacle?.message}`,
+  )
+  return [...groups.values()].map(([first, ...others]) => {
+    const { obstacle, kind, base } = first!
+    const more = others.length > 0 ? ` and ${others.length} more` : ''
+    return { ...obstacle!, message: `${obstacle!.message} (${kind.kind} ${base.object.metadata.name}${more})` }
+  })
+}
+
 function errorsOf(problems: Problem[], root: KustomizationFile): SourceError[] {
-  const errors = new Map<string, SourceError>()
-  for (const { file = root.file, line, message } of problems)
-    errors.set(`${file}:${line} ${message}`, {
-      file,
-      line,
-      message: `${message}; nothing of the kustomization ${root.file} is applied`,
-    })
-  return [...errors.values()]
+  const errors = problems.map(({ file = root.file, line, message }): SourceError => {
+    return { file, line, message: `${message}; nothing of the kustomization ${root.file} is applied` }
+  })
+  return [...new Map(errors.map((error) => [JSON.stringify(error), error])).values()]
 }
 
 function isKubeObject(value: unknown): value is KubeObject {

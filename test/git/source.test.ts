@@ -288,6 +288,8 @@ spec:
     ['a file that is not there', '  - gone.yaml\n', 'lists prod/eu/gone.yaml, which does not exist', eu, 3],
     ['a transformer', 'transformers:\n  - t.yaml\n', 'uses transformers, which Sluice does not render', eu, 3],
     ['a patch for nothing', 'patches:\n  - patch: "{kind: A, metadata: {name: x}}"\n', 'does not have', eu, 4],
+    ['a misspelt field', 'patchs: [{}]\n', 'uses patchs, which Sluice does not render', eu, 3],
+    ['a field in another form', 'namePrefix: 5\n', 'has namePrefix in a form that kustomize does not read', eu, 3],
     ['broken YAML', 'images: [\n', '', eu, 4],
   ])('with %s is refused as a whole, and nothing else is', async (_name, text, message, file, line) => {
     const good = {
@@ -314,6 +316,29 @@ spec:
     expect(await get(resources.configMaps, 'other')).toBeUndefined()
     expect(await get(resources.configMaps, 'a')).toBeDefined()
     expect(await get(resources.configMaps, 'b')).toMatchObject({ immutable: true })
+  })
+
+  test('that cannot be read does not make its base a thing of its own', async () => {
+    const { remote, person } = await remoteWith({
+      [eu]: 'resources:\n  - ../base\nnamePrefix: eu-\n',
+      'prod/base/kustomization.yaml': 'resources: [a.yaml]\n',
+      'prod/base/a.yaml': configMap('a'),
+    })
+    const running = await run(remote.url, { apply: 'All', prune: true })
+    await running.status(at(person.git('rev-parse', 'HEAD').trim()))
+    for (const text of [
+      'resource: [../base]\n',
+      'resources: ../base\n',
+      'resources:\n  - ../base\nnamePrefix: [\n',
+      'namespace: 5\nresources: ["../base"]\n',
+    ]) {
+      const next = person.commit('Break', { [eu]: text })
+      running.poke()
+      const status = await running.status(at(next))
+      expect(status.errors?.map(({ file }) => file)).toContain(eu)
+      expect(status.inventory).toEqual([`/v1/configmaps/${namespace}/eu-a`])
+      expect(await get(resources.configMaps, 'a')).toBeUndefined()
+    }
   })
 
   test('with generators of settings is applied under apply: Rollouts, which needs none of them', async () => {

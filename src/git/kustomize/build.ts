@@ -3,7 +3,7 @@ import { groupOf } from '../group.ts'
 import { type Manifest, readManifests } from '../manifest.ts'
 import { at, type TracedMap, textOf, tracedAt } from '../traced.ts'
 import { kustomizationNames, type Layer, pathFrom, readLayer } from './layer.ts'
-import { generatorsOf } from './obstacles.ts'
+import { unrenderedIn } from './obstacles.ts'
 import { followNames } from './references.ts'
 import { transform } from './transform.ts'
 
@@ -38,8 +38,8 @@ export interface Build {
   folders: Set<string>
   /** What could not be read. */
   problems: Problem[]
-  /** What would make objects of its own, which are not rendered: charts and generators, by the field of the kustomization. */
-  generators: { field: string; problem: Problem }[]
+  /** Fields of its kustomizations that are not rendered and would make objects, or may: charts, generators, unknown ones. */
+  unrendered: { field: string; problem: Problem }[]
 }
 
 const filesRead = 5_000
@@ -52,7 +52,7 @@ const rendered = 1_000
  * change, never a guess. Kustomize's order: resources, components, then patches, namespace, names, labels, annotations, images.
  */
 export async function build(read: Read, folder: string, wanted: Wanted): Promise<Build> {
-  const result: Build = { objects: [], files: new Set(), folders: new Set(), problems: [], generators: [] }
+  const result: Build = { objects: [], files: new Set(), folders: new Set(), problems: [], unrendered: [] }
   let renderings = 0
   const problem = (found: Problem) => void result.problems.push(found)
   const everything = wanted === 'All'
@@ -77,7 +77,7 @@ export async function build(read: Read, folder: string, wanted: Wanted): Promise
       return onto
     }
     result.folders.add(path)
-    result.generators.push(...generatorsOf(layer))
+    result.unrendered.push(...unrenderedIn(layer))
     const objects = [...onto]
     for (const field of ['resources', 'bases']) {
       for (const [i, entry] of listIn(layer, field).entries()) {

@@ -39,6 +39,9 @@ export function readLayer(file: string, content: Buffer): LayerResult {
   const traced: Traced = tracedAt(value, { file, document: 0, path: [] })
   if (!isObject(value) || !(traced instanceof Map)) return refused('is no kustomization', 1)
   const folder = dirname(file) === '.' ? '' : dirname(file)
+  const misshapen = Object.keys(value).find((field) => !isShaped(field, value[field]))
+  if (misshapen !== undefined)
+    return refused(`has ${misshapen} in a form that kustomize does not read`, lineOf(misshapen))
   return { ok: true, layer: { file, folder, content: value, traced, lineOf } }
 
   function lineOf(...path: (string | number)[]): number | undefined {
@@ -57,6 +60,17 @@ export function readLayer(file: string, content: Buffer): LayerResult {
     }
     return offset === undefined ? undefined : yaml?.lineAt(offset)
   }
+}
+
+/** Whether a field is of the kind that kustomize takes; nothing is nothing, and other fields are not looked at. */
+function isShaped(field: string, value: unknown): boolean {
+  if (value === null) return true
+  if (['resources', 'bases', 'components', 'patchesStrategicMerge'].includes(field))
+    return Array.isArray(value) && value.every((entry) => typeof entry === 'string')
+  if (['patches', 'patchesJson6902', 'images', 'replicas', 'labels'].includes(field))
+    return Array.isArray(value) && value.every(isObject)
+  if (['namespace', 'namePrefix', 'nameSuffix'].includes(field)) return typeof value === 'string'
+  return !['commonLabels', 'commonAnnotations'].includes(field) || isObject(value)
 }
 
 export const kustomizationNames = ['kustomization.yaml', 'kustomization.yml', 'Kustomization']

@@ -15,20 +15,36 @@ const harmless = new Set([
   ...['replacements', 'vars'],
 ])
 
+/** Fields that kustomize has and that are not rendered. */
+const notRendered = new Set(['transformers', 'configurations', 'openapi'])
+
+/** Whether kustomize has a field of this name. */
+export function isKnownField(field: string): boolean {
+  return harmless.has(field) || notRendered.has(field)
+}
+
 /** What a pod template refers to by a name that kustomize may change with the name of what it refers to. */
 const references =
   /"(configMap|secret|configMapRef|secretRef|configMapKeyRef|secretKeyRef|persistentVolumeClaim|imagePullSecrets|serviceAccountName|serviceAccount|priorityClassName|resourceClaimName|resourceClaimTemplateName)":/
 
 const generating = ['configMapGenerator', 'secretGenerator', 'generators', 'helmCharts', 'helmChartInflationGenerator']
 
-/** What would make objects of its own. */
-export function generatorsOf(layer: Layer): { field: string; problem: Problem }[] {
-  return generating
-    .filter((field) => !isEmpty(layer.content[field]))
-    .map((field) => ({
-      field,
-      problem: refusal(layer, `makes objects with ${field}, which Sluice does not render`, field),
-    }))
+/** What would make objects of its own, or is unknown: a field that is misspelt is one that kustomize does not take. */
+export function unrenderedIn(layer: Layer): { field: string; problem: Problem }[] {
+  const { content } = layer
+  const fields = Object.keys(content).filter((field) => !isEmpty(content[field]))
+  const told = (field: string, message: string) => ({ field, problem: refusal(layer, message, field) })
+  return [
+    ...fields
+      .filter((field) => generating.includes(field))
+      .map((field) => told(field, `makes objects with ${field}, which Sluice does not render`)),
+    ...fields
+      .filter((field) => !harmless.has(field))
+      .map((field) => told(field, `uses ${field}, which Sluice does not render`)),
+    ...(fields.some((field) => !['apiVersion', 'kind', 'metadata'].includes(field))
+      ? []
+      : [told('', 'is empty, and so means nothing to kustomize')]),
+  ]
 }
 
 /**
