@@ -124,9 +124,9 @@ describe('one bad thing is said with its place, and everything else goes on', ()
   })
 
   test.each([
-    ['../../../..', 'names the resource ../../../.., which is not in this repository'],
-    ['/etc', 'names the resource /etc, which is not in this repository'],
-    ['https://example.com/x.yaml', 'names the resource https://example.com/x.yaml, which is not in this repository'],
+    ['../../../..', 'names ../../../.., which is not in this repository'],
+    ['/etc', 'names /etc, which is not in this repository'],
+    ['https://example.com/x.yaml', 'names https://example.com/x.yaml, which is not in this repository'],
     ['github.com/other/repo?ref=main', 'which is not in this repository'],
     ['nothing.yaml', 'lists prod/deep/nothing.yaml, which does not exist'],
   ])('a kustomization that leads to %s', async (resource, message) => {
