@@ -14,6 +14,7 @@ import type { Router } from '../traffic/router.ts'
 import type { Workload } from '../workload/workload.ts'
 import type { Chronicle } from './chronicle.ts'
 import type { Configs } from './configs.ts'
+import type { Errands } from './errands.ts'
 import type { AnalysisFeed } from './feed.ts'
 import type { Handwork } from './handwork.ts'
 import type { Notices } from './notices.ts'
@@ -47,6 +48,7 @@ export interface Context {
   feed: AnalysisFeed
   git: GitPort
   approvals: Approvals
+  errands: Errands
   events: EventRecorder
   /** Tells people; never waits and never throws. Questions are shown when the Approval object appears. */
   people: Pick<Notices, 'tell'>

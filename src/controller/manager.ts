@@ -25,6 +25,7 @@ import { createChronicle } from './chronicle.ts'
 import { clusterNameOf } from './cluster-name.ts'
 import { createConfigs } from './configs.ts'
 import type { Context } from './context.ts'
+import { createErrands } from './errands.ts'
 import { createAnalysisFeed } from './feed.ts'
 import { gitHooks } from './git-hooks.ts'
 import { createGitLog } from './git-log.ts'
@@ -159,6 +160,7 @@ export async function startController(config: ControllerConfig, parts: Controlle
     wake: (key, ms) => queue.addAfter(key, ms),
     onFailure: (kind) => metrics.reconcileError(kind),
   })
+  const errands = createErrands({ runtime, log, wake: (key, ms) => queue.addAfter(key, ms) })
   const context: Context = {
     client,
     reader: caches,
@@ -168,6 +170,7 @@ export async function startController(config: ControllerConfig, parts: Controlle
     feed,
     git: sources,
     approvals,
+    errands,
     events,
     people: channels.notices,
     recorder,
@@ -356,7 +359,8 @@ export async function startController(config: ControllerConfig, parts: Controlle
       await (elector ? elector.stop(finish) : finish())
       // Events are a courtesy: they get a moment, not the patience of their retries.
       const told = Promise.race([events.flush(), runtime.sleep(EVENTS_GRACE_MS)]).then(() => events.stop())
-      await Promise.all([caches.stop(), configs.stop(), channels.stop(), told, server.stop(), page?.stop()])
+      const asked = Promise.race([errands.idle(), runtime.sleep(EVENTS_GRACE_MS)])
+      await Promise.all([asked, caches.stop(), configs.stop(), channels.stop(), told, server.stop(), page?.stop()])
       client.close()
     },
   }

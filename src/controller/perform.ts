@@ -94,7 +94,9 @@ async function one(c: Context, work: Work, effect: Effect): Promise<{ problem: P
     case 'release':
       return undefined
     case 'askApproval':
-      await c.approvals.ask({ namespace: ref.namespace, name: ref.name, uid: ref.uid }, effect.approval)
+      await c.errands.run(ref.key, `ask ${effect.approval.name}`, async () => {
+        await c.approvals.ask({ namespace: ref.namespace, name: ref.name, uid: ref.uid }, effect.approval)
+      })
       return undefined
     case 'event':
       c.events.record({ regarding: rollout, type: effect.type, reason: effect.reason, message: effect.message })

@@ -14,7 +14,7 @@ const CLOSE_AGAIN_MS = 10_000
  * again, or derived from status again, at the next look; answers with when that has to be, if it has to be.
  */
 export async function settle(
-  c: Pick<Context, 'reader' | 'approvals' | 'git' | 'log'>,
+  c: Pick<Context, 'reader' | 'approvals' | 'errands' | 'git' | 'log'>,
   work: Work,
 ): Promise<number | undefined> {
   const { rollout, ref, spec, decided } = work
@@ -34,9 +34,11 @@ export async function settle(
   }
   if (closing.size === 0) return undefined
   try {
-    for (const [name, { state, reason }] of closing)
-      await c.approvals.close({ namespace: ref.namespace, name }, state, reason)
-    await c.approvals.prune({ namespace: ref.namespace, name: ref.name, uid: ref.uid })
+    await c.errands.run(ref.key, `close ${[...closing.keys()].join(' ')}`, async () => {
+      for (const [name, { state, reason }] of closing)
+        await c.approvals.close({ namespace: ref.namespace, name }, state, reason)
+      await c.approvals.prune({ namespace: ref.namespace, name: ref.name, uid: ref.uid })
+    })
   } catch (error) {
     c.log.warn({ rollout: ref.key, err: error }, 'questions not closed')
     return CLOSE_AGAIN_MS

@@ -2,8 +2,10 @@ import pino from 'pino'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { RolloutStatus } from '../../src/api/status.ts'
 import { createApprovals } from '../../src/approval/approvals.ts'
+import { createErrands } from '../../src/controller/errands.ts'
 import { settle } from '../../src/controller/settle.ts'
 import { textAt } from '../../src/kube/field.ts'
+import { systemRuntime } from '../../src/runtime.ts'
 import { type ObjectsServer, startObjectsServer } from '../approval/objects-server.ts'
 import { clock, question } from '../approval/questions.ts'
 import { rolloutOf } from '../scenario/manifests.ts'
@@ -25,6 +27,7 @@ function world() {
   const c = {
     reader: { get: () => undefined, list: () => [...server.objects.values()] },
     approvals,
+    errands: createErrands({ runtime: systemRuntime, log, wake: () => undefined }),
     git: { observe: () => ({}) as never, submit: () => undefined, forget: () => undefined },
     log,
   }

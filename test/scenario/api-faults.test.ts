@@ -172,3 +172,23 @@ describe.concurrent('an API server that', { timeout: 240_000 }, () => {
     expect(s.rollout()).toBeUndefined()
   })
 })
+
+test('a question that cannot be asked because the API server is silent keeps no breach waiting', async () => {
+  const steps = [
+    { weight: 10, hold: '1s' },
+    { weight: 50, hold: '1s', approval: { from: ['user:dana'] } },
+    { weight: 100, hold: '1s' },
+  ]
+  await using s = await stage.scene('silent-question', { rollout: { steps } })
+  const end = stage.sandbox.api.faults.add({
+    ...controllersRequests('silent-question', 'create', 'approvals'),
+    latencyMs: 90_000,
+  })
+  await s.desire('v2')
+  await s.until('asked', (status) => status.phase === 'AwaitingApproval')
+  s.behave('v2', { 'error-rate': '1' })
+  // Far sooner than the request that asks is given up.
+  await s.until('back', () => s.weight('v2') === 0, 20_000)
+  await s.until('rolled back', (status) => status.phase === 'RolledBack', 20_000)
+  end()
+}, 120_000)
