@@ -2,6 +2,9 @@ import { z } from 'zod'
 import { duration } from './duration.ts'
 import { notify } from './notify.ts'
 
+/** What the tokens of GitHub and GitLab begin with: in the place of a user name they would stand in messages and logs. */
+const tokenAsUser = /^https?:\/\/(gh[pousr]_|github_pat_|gl[a-z]+-)[^/]*@/
+
 const placeholders =
   'Replaced: ${subject}, ${kind}, ${namespace}, ${name}, ${cluster}, ${revision}, ${step}, ${weight}, ${verdict}, ${approvedBy}.'
 
@@ -39,12 +42,19 @@ export const rolloutSourceSpec = z
       .refine((url) => !/^https?:\/\/[^/]*:[^/]*@/.test(url), {
         error: 'must not carry a password; put it into the Secret of secretRef',
       })
+      .refine((url) => !tokenAsUser.test(url), {
+        error: 'must not carry a token; put it into the Secret of secretRef',
+      })
       .meta({
         description: 'Where the repository is: https://…, ssh://…, git@host:path or file:///…',
         'x-kubernetes-validations': [
           {
             rule: "!self.matches('^https?://[^/]*:[^/]*@')",
             message: 'must not carry a password; put it into the Secret of secretRef',
+          },
+          {
+            rule: `!self.matches('${tokenAsUser.source.replaceAll('\\', '')}')`,
+            message: 'must not carry a token; put it into the Secret of secretRef',
           },
         ],
       }),

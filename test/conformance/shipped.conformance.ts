@@ -314,6 +314,8 @@ export function shippedConformance(label: string, connect: () => Promise<Connect
       })
       test.each([
         [{ url: 'https://me:secret@git.example.com/x' }, 'must not carry a password'],
+        [{ url: 'https://ghp_0123456789@git.example.com/x' }, 'must not carry a token'],
+        [{ url: 'https://glpat-0123456789@git.example.com/x' }, 'must not carry a token'],
         [{ url: 'ftp://git.example.com/x' }, 'spec.url in body should match'],
         [{ url: 'https://g/x', path: '../up' }, 'must be a folder inside the repository'],
         [{ url: 'https://g/x', path: '/abs' }, 'must be a folder inside the repository'],
