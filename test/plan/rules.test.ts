@@ -708,6 +708,19 @@ describe('raised again and again', () => {
     expect(world.points).toMatchObject({ v1: 90, v2: 10 })
   })
 
+  test('a weight that people declined to take back in Git is theirs, and left alone', () => {
+    const world = atTen()
+    world.gitMode = 'PullRequest'
+    world.commits = 'Outcomes'
+    world.declines = true
+    world.desire('v1')
+    world.settle()
+    expect(world.status.git?.pending).toMatchObject([{ declined: true }])
+    world.write('v2', 10, 'flux')
+    world.settle()
+    expect(world.points).toMatchObject({ v1: 90, v2: 10 })
+  })
+
   test('the same after a rollback, naming who wrote it', () => {
     const world = atTen()
     world.gitDown = true
@@ -831,6 +844,17 @@ describe('windows', () => {
     world.settle()
     expect(world.weight).toBe(0)
     expect(world.status.window).toBeUndefined()
+  })
+
+  test('another window in the place of a closed one counts at once', () => {
+    const world = atTen({ windows: night })
+    world.advance(9 * 3_600_000)
+    world.pass(60_000)
+    expect(world.status.window?.open).toBe(false)
+    world.spec = { ...world.spec, windows: [{ allow: '0 0 * * *', for: '24h', timezone: 'UTC' }] }
+    world.generation++
+    world.settle()
+    expect(world.weight).toBe(50)
   })
 
   test('an edited window counts at once', () => {
